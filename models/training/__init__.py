@@ -1,0 +1,1 @@
+"""Fitting the models: data sets, rendering, splits, evaluation. Never imported by the live chain."""

@@ -1,0 +1,68 @@
+"""What the session asks of a source and of a sink; anything of these shapes can stand in (the tests do)."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .messages import Affect
+
+Block = NDArray[np.float32]
+
+
+class Source(Protocol):
+    """Where sound comes from: a thread (PortAudio's or its own) that only hands blocks on."""
+
+    @property
+    def name(self) -> str:
+        """What a person would call it: the device's or the file's name."""
+        ...
+
+    @property
+    def rate(self) -> int:
+        """Samples per second; known from construction on."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Channels of each block; known from construction on."""
+        ...
+
+    @property
+    def flags(self) -> int:
+        """How many times the device reported an overflow or another fault so far."""
+        ...
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the source's thread ended, if a fault ended it."""
+        ...
+
+    def start(self, write: Callable[[Block], int]) -> None:
+        """Begin calling ``write`` with float32 blocks (n, channels); it returns how many frames found room.
+
+        A live source drops what found no room (the ring counts it); a file waits and writes the rest again.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End the thread and close the device; may be called twice, and before ``start``."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """True once no further block will come."""
+        ...
+
+
+class Sink(Protocol):
+    """Where emissions go. ``send`` is called from the session's thread and may not block on the outside world."""
+
+    def send(self, affect: Affect) -> None:
+        """Take one emission."""
+        ...
+
+    def close(self) -> None:
+        """Flush and release; may be called twice."""
+        ...
