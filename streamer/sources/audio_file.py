@@ -1,0 +1,91 @@
+"""Sound files: whatever libsndfile decodes (WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF ...), read block by block."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from ..errors import AudioFileError
+from ..protocols import Block
+from .feed import Feed
+
+log = logging.getLogger(__name__)
+
+SHORTEST = 0.5  # s: one emission
+UNDECODABLE = (soundfile.SoundFileError, RuntimeError, TypeError, ValueError)  # all that soundfile was seen to raise
+
+
+class AudioFile(Feed):
+    """A sound file at its own rate and with all its channels; never more than one block of it is in memory.
+
+    ``paced``: each block comes when it would have sounded, as from a device; otherwise as fast as it is taken.
+    ``block`` is in frames; by default 20 ms paced, as a device would send, and half a second otherwise.
+    Raises AudioFileError, one line, for a path that is missing, no regular file, unreadable, empty, not audio,
+    without decodable sound or shorter than half a second, which is one emission. A file that breaks off later plays to
+    there, and a warning is logged.
+    """
+
+    def __init__(self, path: str | Path, paced: bool = False, block: int | None = None) -> None:
+        self._path = Path(path)
+        if block is not None and block < 1:
+            raise ValueError(f"a block has at least 1 frame, not {block}")
+        with _open(self._path) as sound:
+            super().__init__(str(path), sound.samplerate, sound.channels, paced)
+            self._block = block or max(1, sound.samplerate // (50 if paced else 2))
+            _require_sound(self._path, sound)
+
+    def blocks(self) -> Iterator[Block]:
+        """The file from its beginning, in blocks of ``block`` frames, the last one shorter. Opens it anew each time."""
+        with _open(self._path) as sound:
+            played = 0
+            while True:
+                try:
+                    block = np.asarray(sound.read(self._block, dtype="float32", always_2d=True), dtype=np.float32)
+                except UNDECODABLE as error:
+                    if not played:
+                        raise AudioFileError(f"{self._path}: cannot be decoded ({_reason(error)})") from error
+                    seconds = played / self._rate
+                    log.warning("%s: breaks off after %.1f s (%s)", self._path, seconds, _reason(error))
+                    return
+                if not len(block):
+                    return
+                played += len(block)
+                yield block
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    try:
+        if not path.exists():
+            raise AudioFileError(f"{path}: there is no such file")
+        if not path.is_file():
+            raise AudioFileError(f"{path}: a {'directory' if path.is_dir() else 'device or pipe'}, not a sound file")
+        with path.open("rb") as raw:  # the system's own reason, which libsndfile would hide
+            empty = not raw.read(1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise AudioFileError(f"{path}: cannot be read ({_reason(error)})") from error
+    if empty:
+        raise AudioFileError(f"{path}: is empty")
+    try:
+        return soundfile.SoundFile(path)
+    except UNDECODABLE as error:
+        raise AudioFileError(f"{path}: is not a sound file that can be decoded ({_reason(error)})") from error
+
+
+def _require_sound(path: Path, sound: soundfile.SoundFile) -> None:
+    try:
+        found = len(sound.read(1, dtype="float32", always_2d=True))
+    except UNDECODABLE as error:
+        raise AudioFileError(f"{path}: cannot be decoded ({_reason(error)})") from error
+    if not found:
+        raise AudioFileError(f"{path}: holds no sound")
+    seconds = sound.frames / sound.samplerate
+    if seconds < SHORTEST:
+        raise AudioFileError(f"{path}: is too short ({seconds:.2f} s): at least {SHORTEST} s are needed")
+
+
+def _reason(error: BaseException) -> str:
+    """The cause in a few words on one line, without the path that soundfile repeats."""
+    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    return " ".join(str(text).split()).rstrip(".")

@@ -1,0 +1,35 @@
+"""Sound that is in memory already: for tests, for embedding, and for pieces made in code."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import InputError
+from ..protocols import Block
+from .feed import Feed
+
+
+class Memory(Feed):
+    """Samples (n,) or (n, channels) at ``rate``, handed on in blocks of ``block`` frames, as fast as they are taken.
+
+    ``paced``: as if live. Raises InputError for another shape, a rate or a block size below 1.
+    """
+
+    def __init__(
+        self, samples: ArrayLike, rate: int, block: int = 960, *, paced: bool = False, name: str = "memory"
+    ) -> None:
+        frames = np.asarray(samples, dtype=np.float32)
+        frames = frames[:, np.newaxis] if frames.ndim == 1 else frames
+        if frames.ndim != 2 or frames.shape[1] < 1:
+            raise InputError(f"samples must be (n,) or (n, channels), not {np.shape(samples)}")
+        if rate < 1 or block < 1:
+            raise InputError(f"rate and block size must be at least 1, not {rate} and {block}")
+        super().__init__(name, rate, frames.shape[1], paced)
+        self._frames = frames
+        self._block = block
+
+    def blocks(self) -> Iterator[Block]:
+        """Views of the samples, ``block`` frames each, the last one shorter."""
+        for begin in range(0, len(self._frames), self._block):
+            yield self._frames[begin : begin + self._block]

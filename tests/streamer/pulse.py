@@ -1,0 +1,116 @@
+"""A sound card's stand-in: a PulseAudio daemon of the tests' own, with a null sink whose monitor PortAudio captures.
+
+``with stage() as server:`` gives a :class:`Stage`; processes that are started with ``server.env`` find its monitor as
+PortAudio's input ``pulse``, and what ``server.play(path)`` plays comes out of it. PortAudio lists the devices once per
+process, so a capture belongs in a subprocess. As a fixture: ``from .pulse import pulse_stage`` in the test file.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = ("pulseaudio", "pactl", "paplay")
+PATIENCE = 30.0  # s for the daemon to come up on a busy machine
+SINK = "stage"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running daemon: ``env`` for the processes that are to use it, ``monitor`` the name of the sink's monitor."""
+
+    process: subprocess.Popen[bytes]
+    env: dict[str, str]
+    monitor: str = f"{SINK}.monitor"
+
+    def play(self, path: Path) -> subprocess.Popen[bytes]:
+        """Start playing a sound file into the sink, in real time; the caller waits for it or ends it."""
+        return subprocess.Popen(["paplay", f"--device={SINK}", str(path)], env=self.env)
+
+    def kill(self) -> None:
+        """End the daemon as if it had crashed."""
+        self.process.kill()
+        self.process.wait()
+
+
+def why_not() -> str | None:
+    """Why there can be no daemon here; None when there can."""
+    if not sys.platform.startswith("linux"):
+        return "PulseAudio stands in for a sound card on Linux only"
+    absent = [each for each in PROGRAMS if shutil.which(each) is None]
+    if not any(Path("/usr/lib").glob("**/alsa-lib/libasound_module_pcm_pulse.so")):
+        absent.append("the ALSA plugin for PulseAudio")
+    return (
+        f"{', '.join(absent)} missing: apt install pulseaudio pulseaudio-utils libasound2-plugins" if absent else None
+    )
+
+
+@contextlib.contextmanager
+def stage(rate: int = 48_000) -> Iterator[Stage]:
+    """A daemon with a null sink at ``rate``, until the block ends. Where it cannot be: skips, or fails if CI=true."""
+    reason = why_not()
+    if reason is not None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    # The socket's path may have 108 characters: pytest's own temporary folders can be too deep for that.
+    with tempfile.TemporaryDirectory(prefix="stage-") as folder, open(Path(folder, "log"), "wb") as log:
+        env = _environment(Path(folder))
+        process = subprocess.Popen(
+            [
+                *("pulseaudio", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-n"),
+                *("-L", f"module-null-sink sink_name={SINK} rate={rate} channels=2"),
+                *("-L", "module-native-protocol-unix"),
+            ],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            _await(process, env, Path(folder, "log"))
+            yield Stage(process, env)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """This process's environment, without a way to any sound server but the one in ``folder``."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULSE_", "DBUS_", "PIPEWIRE_"))}
+    folder.chmod(0o700)  # PulseAudio refuses any other
+    return kept | {
+        "XDG_RUNTIME_DIR": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+        "PULSE_SERVER": f"unix:{folder}/pulse/native",
+        "PULSE_SOURCE": f"{SINK}.monitor",
+    }
+
+
+def _await(process: subprocess.Popen[bytes], env: dict[str, str], log: Path) -> None:
+    """Until the daemon answers."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        asked = subprocess.run(["pactl", "info"], env=env, capture_output=True, timeout=PATIENCE, check=False)
+        if asked.returncode == 0:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"pulseaudio does not answer: {log.read_text(errors='replace')}")
+
+
+@pytest.fixture(scope="module")
+def pulse_stage() -> Iterator[Stage]:
+    """A daemon for all tests of a file."""
+    with stage() as server:
+        yield server
