@@ -1,0 +1,7 @@
+"""Where emissions go: OSC, the terminal, a recording."""
+
+from .osc import Osc
+from .recorder import Recorder, Replay
+from .terminal import Terminal
+
+__all__ = ["Osc", "Recorder", "Replay", "Terminal"]

@@ -1,0 +1,312 @@
+"""The live picture in a terminal; one plain line for each emission where there is no terminal (a pipe, a log)."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.cells import cell_len, set_cell_size
+from rich.color import Color
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.segment import Segment
+from rich.style import Style
+
+from ...models.grid import SIDE
+from ..heatmap import QUADRANT_COLOURS, QUADRANT_NAMES, Exposure, colours, enlarge
+from ..messages import Affect
+
+Row = list[Segment]
+
+_FRAMES_PER_SECOND = 10
+_EASE = 0.2  # seconds in which the picture glides 63 % of the way to a new emission
+_FLOOR = 0.06  # brightness of nothing, so that the plane stands out from a black terminal
+_TRAIL = 12  # emissions: the mean's last six seconds
+_HISTORY = 120  # emissions: a minute
+_PANEL = 38  # columns of the gauges beside the map
+_SPARKS = "▁▂▃▄▅▆▇█"
+_DIM, _TEXT, _BRIGHT = Style(color="#7d7a8c"), Style(color="#c9c5d6"), Style(color="#ffffff", bold=True)
+_TRACK = Style(color="#2b2838")
+_QUADRANT = [Style(color=colour) for colour in QUADRANT_COLOURS]
+_VALENCE, _AROUSAL = Style(color="#b58cf2"), Style(color="#f28f6b")
+
+
+class Terminal:
+    """Shows the newest emission; ``send`` only stores it, and rich's own thread draws ten times a second.
+
+    Parameters
+    ----------
+    title : what is being heard, for the first line.
+    status : called at every frame for the lines at the foot, such as where OSC goes and what was lost.
+    unread : called once when standard output is a pipe that nobody reads any more.
+    console : rich's, for tests and pictures; standard output otherwise.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        status: Callable[[], Sequence[str]] = tuple,
+        unread: Callable[[], None] | None = None,
+        console: Console | None = None,
+    ) -> None:
+        self._unread = unread
+        self._console = console or Console(highlight=False)
+        self._picture = Picture(title, status)
+        self._live: Live | None = None
+        self._closed = False
+        if self._console.is_terminal:
+            self._live = Live(
+                self._picture,
+                console=self._console,
+                screen=True,
+                refresh_per_second=_FRAMES_PER_SECOND,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start(refresh=True)
+
+    @property
+    def live(self) -> bool:
+        """True while the picture has the screen, so that nothing else may print."""
+        return self._live is not None
+
+    def send(self, affect: Affect) -> None:
+        """Show one emission at the next frame, or print its line."""
+        if self._closed:
+            return
+        if self._live is not None:
+            self._picture.take(affect)
+            return
+        try:
+            self._console.file.write(plain_line(affect) + "\n")
+            self._console.file.flush()
+        except OSError:
+            self._closed = True
+            if self._unread is not None:
+                self._unread()
+
+    def close(self) -> None:
+        """Give the screen back as it was; may be called twice."""
+        self._closed = True
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.stop()
+
+
+def plain_line(affect: Affect) -> str:
+    """One emission as a line of text for logs and pipes."""
+    shares = "  ".join(f"Q{k} {share:4.0%}" for k, share in enumerate(affect.quadrants, 1))
+    return (
+        f"{_clock(affect.time):>9}  valence {affect.valence:+.2f}  arousal {affect.arousal:+.2f}  "
+        f"{shares}  confidence {affect.confidence:.2f}  {affect.activity}"
+    )
+
+
+class Picture:
+    """A rich renderable of the newest emission: map, marker, trail, gauges, the last minute and the foot."""
+
+    def __init__(
+        self, title: str, status: Callable[[], Sequence[str]] = tuple, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._title = title
+        self._status = status
+        self._clock = clock
+        self._newest: Affect | None = None
+        self._history: deque[Affect] = deque(maxlen=_HISTORY)
+        self._exposure = Exposure()
+        self._drawn_at = clock()
+        self._heatmap: NDArray[np.float64] | None = None  # what is shown: glides after the newest
+
+    def take(self, affect: Affect) -> None:
+        """Store one emission; called from another thread than the one that draws."""
+        self._history.append(affect)
+        self._newest = affect
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width, height = options.max_width, options.height or options.size.height
+        for number, row in enumerate(self._rows(width, height)[:height]):
+            if number:
+                yield Segment.line()
+            yield from Segment.adjust_line_length(row, width)
+
+    def _rows(self, width: int, height: int) -> list[Row]:
+        affect = self._newest
+        foot = [_text(f"  {line}", _DIM) for line in self._status()]
+        side = max(6, min(height - 4 - len(foot), (width - _PANEL - 5) // 2))  # the map's height in lines
+        left = self._map(affect, side)
+        right = self._panel(affect, min(max(width - 2 * side - 7, _PANEL), 60))
+        right += [[] for _ in range(len(left) - len(right))]
+        rows = [self._head(affect, width)]
+        for picture, gauge in zip(left, right[: len(left)], strict=True):
+            rows.append([Segment("  "), *picture, Segment("   "), *gauge])
+        return [*rows, [], *foot]
+
+    def _head(self, affect: Affect | None, width: int) -> Row:
+        right = "listening …" if affect is None else _clock(affect.time)
+        title = set_cell_size(self._title, max(min(cell_len(self._title), width - 14 - cell_len(right)), 0))
+        gap = max(width - 12 - cell_len(title) - cell_len(right), 1)
+        return [Segment("  valaro  ", _BRIGHT), *_text(title, _DIM), Segment(" " * gap), *_text(right, _TEXT)]
+
+    def _map(self, affect: Affect | None, side: int) -> list[Row]:
+        """Axis words above and below ``side`` lines of two columns by two half-lines: square pixels."""
+        columns = 2 * side
+        cells = _Cells(self._brightness(affect, columns))
+        for (line, column), words in _corners(side):
+            cells.write(line, column, words, (225, 220, 235))
+        self._mark(cells, side)
+        left, middle, right = "◀ unpleasant", "▼ calm", "pleasant ▶"
+        if columns < len(left) + len(middle) + len(right) + 2:
+            left, middle, right = "◀", "", "pleasant ▶"
+        gap = max(columns - len(left) - len(middle) - len(right), 2)
+        below = left + " " * (gap // 2) + middle + " " * (gap - gap // 2) + right
+        return [_text("▲ energetic".center(columns), _DIM), *cells.rows(), _text(set_cell_size(below, columns), _DIM)]
+
+    def _brightness(self, affect: Affect | None, size: int) -> NDArray[np.float64]:
+        """(size, size), first row at the top (high arousal): the picture on its way to the newest emission."""
+        now = self._clock()
+        elapsed, self._drawn_at = max(now - self._drawn_at, 0.0), now
+        target = np.zeros((SIDE, SIDE)) if affect is None else affect.heatmap
+        shown = target if self._heatmap is None else self._heatmap
+        self._heatmap = shown + (target - shown) * (1.0 - math.exp(-elapsed / _EASE))
+        brightness = _FLOOR + (1.0 - _FLOOR) * self._exposure(enlarge(self._heatmap, size), elapsed)[::-1]
+        middle = slice(size // 2 - 1, size // 2 + 1)
+        brightness[middle] += 0.03  # the two axes, just visible
+        brightness[:, middle] += 0.03
+        return brightness
+
+    def _mark(self, cells: "_Cells", side: int) -> None:
+        trail = list(self._history)[-_TRAIL:]
+        for age, affect in zip(range(len(trail) - 1, -1, -1), trail, strict=True):
+            line = round((1.0 - affect.arousal) / 2 * side - 0.5)
+            column = round((affect.valence + 1.0) / 2 * 2 * side - 0.5)
+            line, column = min(max(line, 0), side - 1), min(max(column, 0), 2 * side - 1)
+            glow = 1.0 - age / _TRAIL
+            cells.write(line, column, "•" if age else "●", (255, 255, 255), glow if age else 1.0)
+
+    def _panel(self, affect: Affect | None, width: int) -> list[Row]:
+        if affect is None:
+            return [[], _text("waiting for the first half second of sound", _DIM)]
+        dominant = int(np.argmax(affect.quadrants))
+        mood = "silence" if affect.activity == "silence" else QUADRANT_NAMES[dominant]
+        style = _DIM if affect.activity == "silence" else _QUADRANT[dominant] + Style(bold=True)
+        rows: list[Row] = [[], _text(mood, style), []]
+        rows += [
+            _gauge("valence", _needle(affect.valence, width - 19), f"{affect.valence:+.2f}"),
+            _gauge("arousal", _needle(affect.arousal, width - 19), f"{affect.arousal:+.2f}"),
+            [],
+        ]
+        for name, share, style in zip(QUADRANT_NAMES, affect.quadrants, _QUADRANT, strict=True):
+            rows.append(_gauge(name.split(" ")[0], _bar(share, width - 19, style), f"{share:.0%}"))
+        rows += [
+            [],
+            _gauge("confidence", _bar(affect.confidence, width - 19, _TEXT), f"{affect.confidence:.2f}"),
+            _gauge("level", _bar(affect.level, width - 19, _TEXT), _decibels(affect.level)),
+            _gauge("hearing", _text(affect.activity, _TEXT), ""),
+            [],
+        ]
+        history = list(self._history)
+        valence, arousal = [past.valence for past in history], [past.arousal for past in history]
+        rows.append(_gauge("valence", _sparkline(valence, width - 12, _VALENCE), ""))
+        rows.append(_gauge("arousal", _sparkline(arousal, width - 12, _AROUSAL), ""))
+        return [*rows, _gauge("", _text("the last minute", _DIM), "")]
+
+
+class _Cells:
+    """Half-block pixels with words written over them."""
+
+    def __init__(self, brightness: NDArray[np.float64]) -> None:
+        # 6 bits a channel: few enough pairs of colours for the cache of styles, too fine to see.
+        self._pixels = colours(brightness) & 0xFC  # (2 * lines, columns, 3)
+        self._words: dict[tuple[int, int], tuple[str, tuple[int, int, int]]] = {}
+
+    def write(self, line: int, column: int, words: str, ink: tuple[int, int, int], strength: float = 0.75) -> None:
+        """Write over the picture in white, or in black where the picture is light."""
+        for k, letter in enumerate(words):
+            if not 0 <= column + k < self._pixels.shape[1]:
+                continue
+            under = self._under(line, column + k)
+            chosen = np.array(ink if under @ (0.299, 0.587, 0.114) < 140 else (20, 10, 30))
+            mixed = under + (chosen - under) * strength
+            self._words[line, column + k] = letter, (int(mixed[0]) & 0xFC, int(mixed[1]) & 0xFC, int(mixed[2]) & 0xFC)
+
+    def rows(self) -> list[Row]:
+        """Lines of segments, one a column."""
+        return [list(self._row(line)) for line in range(len(self._pixels) // 2)]
+
+    def _row(self, line: int) -> Iterator[Segment]:
+        upper, lower = self._pixels[2 * line].tolist(), self._pixels[2 * line + 1].tolist()
+        for column, (above, below) in enumerate(zip(upper, lower, strict=True)):
+            word = self._words.get((line, column))
+            if word is None or word[0] == " ":
+                yield Segment("▀", _style(*above, *below))
+            else:
+                under = self._under(line, column)
+                yield Segment(word[0], _style(*word[1], *(int(x) & 0xFC for x in under)))
+
+    def _under(self, line: int, column: int) -> NDArray[np.float64]:
+        return self._pixels[2 * line : 2 * line + 2, column].mean(axis=0)
+
+
+@lru_cache(maxsize=8192)
+def _style(r: int, g: int, b: int, back_r: int, back_g: int, back_b: int) -> Style:
+    return Style(color=Color.from_rgb(r, g, b), bgcolor=Color.from_rgb(back_r, back_g, back_b))
+
+
+def _corners(side: int) -> list[tuple[tuple[int, int], str]]:
+    """Where the names of the quadrants stand: ((line, column), words)."""
+    q1, q2, q3, q4 = QUADRANT_NAMES
+    if 2 * side < len(q1) + len(q2) + 4:
+        q1, q2, q3, q4 = (name.split(" ")[0] for name in QUADRANT_NAMES)
+    return [
+        ((0, 2 * side - len(q1) - 1), q1),
+        ((0, 1), q2),
+        ((side - 1, 1), q3),
+        ((side - 1, 2 * side - len(q4) - 1), q4),
+    ]
+
+
+def _text(words: str, style: Style) -> Row:
+    return [Segment(words, style)]
+
+
+def _gauge(name: str, body: Row, value: str) -> Row:
+    return [Segment(f"{name:<12}", _DIM), *body, Segment(f" {value:>6}" if value else "", _TEXT)]
+
+
+def _bar(share: float, width: int, style: Style) -> Row:
+    halves = round(min(max(share, 0.0), 1.0) * 2 * width)
+    full, half = divmod(halves, 2)
+    return [Segment("━" * full + "╸" * half, style), Segment("━" * (width - full - half), _TRACK)]
+
+
+def _needle(value: float, width: int) -> Row:
+    """A line from -1 to 1 with its middle marked and a needle at ``value``."""
+    place = round((min(max(value, -1.0), 1.0) + 1.0) / 2 * (width - 1))
+    line = ["─"] * width
+    line[width // 2] = "┼"
+    before, after = "".join(line[:place]), "".join(line[place + 1 :])
+    return [Segment(before, _DIM), Segment("●", _BRIGHT), Segment(after, _DIM)]
+
+
+def _sparkline(values: Sequence[float], width: int, style: Style) -> Row:
+    """The last ``_HISTORY`` values of -1..1, the newest at the right."""
+    each = _HISTORY / width
+    marks = ""
+    for column in range(width):
+        end = len(values) - round((width - 1 - column) * each)
+        part = values[max(end - round(each), 0) : max(end, 0)]
+        marks += " " if not part else _SPARKS[min(int((sum(part) / len(part) + 1.0) * 4), 7)]
+    return _text(marks, style)
+
+
+def _decibels(level: float) -> str:
+    return "-∞ dB" if level <= 0.0 else f"{60 * (level - 1):.0f} dB"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60.0)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"

@@ -1,0 +1,191 @@
+"""The live picture and its plain form, drawn by rich into memory."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from rich.console import Console
+from valaro.models import grid
+from valaro.streamer.heatmap import Exposure, colours, enlarge
+from valaro.streamer.messages import Activity, Affect
+from valaro.streamer.sinks.terminal import Picture, Terminal, plain_line
+
+
+def an_affect(valence: float = 0.5, arousal: float = 0.5, time: float = 0.5, activity: Activity = "music") -> Affect:
+    """All mass in the cell at (valence, arousal)."""
+    heatmap = np.zeros(121)
+    heatmap[grid.cell_of(valence, arousal)] = 1.0
+    heatmap = heatmap.reshape(11, 11)
+    mean, covariance = grid.moments(heatmap)
+    return Affect(
+        time,
+        float(mean[0]),
+        float(mean[1]),
+        covariance,
+        heatmap,
+        grid.quadrants(heatmap),
+        1.0,
+        0.8,
+        activity,
+    )
+
+
+class Clock:
+    """A clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def drawn(picture: Picture, width: int = 80, height: int = 24) -> list[str]:
+    console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True, color_system=None)
+    options = console.options.update(width=width, height=height)
+    return ["".join(part.text for part in line) for line in console.render_lines(picture, options, pad=False)]
+
+
+def settled(affect: Affect) -> Picture:
+    clock = Clock()
+    picture = Picture("a song", lambda: ["OSC 127.0.0.1:9000"], clock)
+    picture.take(affect)
+    for _ in range(50):
+        drawn(picture)
+        clock.now += 0.1
+    return picture
+
+
+def test_everything_stands_within_80_by_24() -> None:
+    lines = drawn(settled(an_affect(time=3725.5)))
+    assert len(lines) <= 24
+    assert all(len(line) == 80 for line in lines)
+    text = "\n".join(lines).replace("▀", " ")
+    for words in (
+        *("a song", "1:02:05.5", "energetic", "calm", "unpleasant", "pleasant"),
+        *("tense · angry", "happy · excited", "sad · gloomy", "calm · tender"),
+        *("valence", "+0.5", "arousal", "100%", "confidence", "level", "-12 dB", "music", "OSC 127.0.0.1:9000"),
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("valence", "arousal", "top", "left"),
+    [(0.9, 0.9, True, False), (-0.9, 0.9, True, True), (-0.9, -0.9, False, True), (0.9, -0.9, False, False)],
+)
+def test_the_marker_and_the_light_are_where_the_mood_is(valence: float, arousal: float, top: bool, left: bool) -> None:
+    picture = settled(an_affect(valence, arousal))
+    lines = [line[2:38] for line in drawn(picture)[2:20]]
+    row = next(k for k, line in enumerate(lines) if "●" in line)
+    assert (row < 9) == top
+    assert (lines[row].index("●") < 18) == left
+    pixels = picture._brightness(an_affect(valence, arousal), 36)
+    line, column = np.unravel_index(np.argmax(pixels), pixels.shape)
+    assert (line < 18) == top
+    assert (column < 18) == left
+
+
+def test_a_new_mood_is_reached_within_a_second() -> None:
+    clock = Clock()
+    picture = Picture("a song", clock=clock)
+    picture.take(an_affect(-0.9, -0.9))
+    drawn(picture)
+    target = an_affect(0.9, 0.9)
+    picture.take(target)
+    for _ in range(10):
+        clock.now += 0.1
+        drawn(picture)
+    assert picture._heatmap == pytest.approx(target.heatmap, abs=0.01)
+
+
+def test_silence_is_named() -> None:
+    text = "\n".join(drawn(settled(an_affect(activity="silence"))))
+    assert text.count("silence") == 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (20, 5), (40, 10), (60, 15), (200, 60), (30, 100)])
+def test_any_size_of_terminal_is_filled_and_not_overrun(width: int, height: int) -> None:
+    for picture in (Picture("a song with a very long name " * 9), settled(an_affect())):
+        lines = drawn(picture, width, height)
+        assert len(lines) <= height
+        assert all(len(line) <= width for line in lines)
+
+
+def test_without_a_terminal_each_emission_is_one_plain_line() -> None:
+    out = io.StringIO()
+    sink = Terminal("a song", console=Console(file=out))
+    assert not sink.live
+    sent = [an_affect(0.9, -0.9, 0.5), an_affect(-0.9, 0.9, 61.0)]
+    for affect in sent:
+        sink.send(affect)
+    sink.close()
+    sink.close()
+    sink.send(sent[0])
+    assert out.getvalue() == "".join(plain_line(affect) + "\n" for affect in sent)
+    assert "\x1b" not in out.getvalue()
+    assert "1:01.0  valence -0.91  arousal +0.91  Q1   0%  Q2 100%" in out.getvalue()
+
+
+class Unread(io.StringIO):
+    """A pipe whose reader has gone."""
+
+    def write(self, _text: str, /) -> int:
+        raise BrokenPipeError
+
+
+def test_a_pipe_that_nobody_reads_is_reported_once() -> None:
+    calls: list[bool] = []
+    sink = Terminal("a song", unread=lambda: calls.append(True), console=Console(file=Unread()))
+    sink.send(an_affect())
+    sink.send(an_affect())
+    assert calls == [True]
+
+
+def test_a_terminal_is_given_back_as_it_was() -> None:
+    out = io.StringIO()
+    sink = Terminal(
+        "a song", console=Console(file=out, force_terminal=True, width=80, height=24, color_system="truecolor")
+    )
+    assert sink.live
+    sink.send(an_affect())
+    sink.close()
+    sink.close()
+    text = out.getvalue()
+    assert text.count("\x1b[?1049h") == text.count("\x1b[?1049l") == 1  # the other screen, and back
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is shown again
+    assert "\x1b[38;2;" in text  # 24-bit colour
+
+
+heatmaps = hnp.arrays(np.float64, (11, 11), elements=st.floats(0, 1))
+
+
+@given(heatmaps, st.integers(11, 90))
+def test_an_enlarged_heatmap_keeps_its_mass_and_is_never_negative(heatmap: np.ndarray, size: int) -> None:
+    picture = enlarge(heatmap, size)
+    assert picture.shape == (size, size)
+    assert np.all(picture >= 0)
+    assert picture.max(initial=0) <= 1.7 * heatmap.max(initial=0)  # what the cubic may overshoot, both ways
+
+
+def test_an_enlarged_heatmap_passes_through_the_cells() -> None:
+    heatmap = np.random.default_rng(3).random((11, 11))
+    assert enlarge(heatmap, 33)[1::3, 1::3] == pytest.approx(heatmap)  # each cell's middle pixel
+    assert enlarge(np.full((11, 11), 0.25), 40) == pytest.approx(0.25)
+
+
+def test_exposure_follows_a_peak_up_at_once_and_down_slowly() -> None:
+    expose = Exposure(release=8.0)
+    assert np.max(expose(np.array([0.2]), 0.0)) == pytest.approx(1.0)
+    assert np.max(expose(np.array([0.1]), 0.1)) == pytest.approx(0.5, abs=0.01)
+    assert np.max(expose(np.array([0.1]), 100.0)) == pytest.approx(1.0, abs=0.01)
+    assert np.max(expose(np.zeros(1), 0.0)) == 0.0
+
+
+def test_colours_run_from_dark_to_light() -> None:
+    ramp = colours(np.linspace(-0.5, 1.5, 400)).astype(float) @ (0.2126, 0.7152, 0.0722)
+    assert np.all(np.diff(ramp) >= -1.0)  # rounding
+    assert ramp[0] < 5
+    assert ramp[-1] > 240
