@@ -23,7 +23,7 @@ LOOK = 0.05  # s that the session sleeps at most before it looks whether to stop
 BITE = 0.1  # s of sound that it gives to the engine at most before it looks
 
 
-class Tracker(Protocol):
+class EngineLike(Protocol):
     """What the session asks of an engine."""
 
     @property
@@ -72,7 +72,7 @@ class Session:
     ...     session.wait()
     """
 
-    def __init__(self, source: Source, engine: Tracker, sinks: Sequence[Sink], *, ring_seconds: float = 2.0) -> None:
+    def __init__(self, source: Source, engine: EngineLike, sinks: Sequence[Sink], *, ring_seconds: float = 2.0) -> None:
         """``ring_seconds``: how far the engine may fall behind a live source before frames are dropped."""
         self._source = source
         self._engine = engine

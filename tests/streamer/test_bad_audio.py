@@ -5,15 +5,24 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from valaro.models import load_bundle
+from valaro.models.tracker import Tracker
+from valaro.streamer.engine import Engine
 from valaro.streamer.errors import AudioFileError
+from valaro.streamer.messages import Affect
+from valaro.streamer.session import Counters, Session
 from valaro.streamer.sources import AudioFile
 
+from .fakes import Collect
+
 RATE = 24_000
+BUNDLE = load_bundle()
 
 
 def tone(seconds: float, rate: int = RATE, channels: int = 1) -> np.ndarray:
@@ -137,3 +146,89 @@ def test_a_truncated_file_plays_to_where_it_breaks_off(
     assert 1.5 * rate < len(heard) < 4.5 * rate  # half of it, within a block or an Ogg page of a second
     assert np.all(np.isfinite(heard))
     assert len(caplog.records) <= 1
+
+
+def listen(path: Path) -> tuple[list[Affect], Counters]:
+    """The whole chain on a file: what comes out, and what was counted."""
+    source, sink = AudioFile(path), Collect()
+    session = Session(source, Engine(BUNDLE, source.rate), [sink])
+    session.run()
+    return sink.affects, session.counters
+
+
+def prior() -> np.ndarray:
+    tracker = Tracker(BUNDLE)
+    return tracker.heatmap(tracker.init()).reshape(11, 11)
+
+
+def with_bad(value: float) -> np.ndarray:
+    samples = tone(3)
+    samples[10_000:10_500] = value
+    return samples
+
+
+PLAYABLE: dict[str, tuple[np.ndarray, int, int]] = {  # samples, rate, bad samples
+    "half a second": (tone(0.5), RATE, 0),
+    "8 kHz": (tone(3, 8_000), 8_000, 0),
+    "192 kHz": (tone(3, 192_000), 192_000, 0),
+    "7 channels": (tone(3, channels=7), RATE, 0),
+    "zeros": (np.zeros((3 * RATE, 1), dtype=np.float32), RATE, 0),
+    "DC": (np.full((3 * RATE, 2), 0.5, dtype=np.float32), RATE, 0),
+    "clipped": (np.clip(50 * tone(3), -1, 1), RATE, 0),
+    "NaN": (with_bad(np.nan), RATE, 500),
+    "infinity": (with_bad(-np.inf), RATE, 500),
+    "all NaN": (np.full((3 * RATE, 1), np.nan, dtype=np.float32), RATE, 3 * RATE),
+}
+
+
+@pytest.mark.parametrize("what", PLAYABLE)
+def test_whatever_can_be_played_gives_finite_heatmaps(tmp_path: Path, what: str) -> None:
+    samples, rate, bad = PLAYABLE[what]
+    path = tmp_path / "odd.wav"
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    affects, counters = listen(path)
+    assert [affect.time for affect in affects] == [0.5 * (k + 1) for k in range(2 * len(samples) // rate)]
+    for affect in affects:
+        assert np.all(np.isfinite(affect.heatmap))
+        assert affect.heatmap.min() >= 0
+        assert affect.heatmap.sum() == pytest.approx(1)
+        assert np.all(np.isfinite([*affect.covariance.ravel(), *affect.quadrants, affect.confidence, affect.level]))
+    assert (counters.frames, counters.dropped, counters.bad_samples) == (len(samples), 0, bad)
+
+
+@pytest.mark.parametrize("what", ["zeros", "all NaN"])
+def test_no_sound_at_all_is_silence_and_the_neutral_prior(tmp_path: Path, what: str) -> None:
+    samples, rate, _ = PLAYABLE[what]
+    path = tmp_path / "still.wav"
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    for affect in listen(path)[0]:
+        assert (affect.activity, affect.level) == ("silence", 0.0)
+        np.testing.assert_allclose(affect.heatmap, prior(), atol=1e-9)
+
+
+def test_a_constant_voltage_ends_as_silence(tmp_path: Path) -> None:
+    samples, rate, _ = PLAYABLE["DC"]
+    path = tmp_path / "dc.wav"
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    assert all(affect.activity == "silence" for affect in listen(path)[0][2:])  # switching it on may click
+
+
+def test_when_the_music_stops_the_heatmap_drifts_to_the_neutral_prior(tmp_path: Path) -> None:
+    path = tmp_path / "stops.flac"
+    soundfile.write(path, np.concatenate([tone(5), np.zeros((60 * RATE, 1), dtype=np.float32)]), RATE)
+    affects, _ = listen(path)
+    distances = [np.abs(affect.heatmap - prior()).sum() for affect in affects]
+    assert [affect.activity for affect in affects[2:9]] == ["music"] * 7
+    assert [affect.activity for affect in affects[12:]] == ["silence"] * (len(affects) - 12)
+    assert distances[-1] < 0.1 * distances[9]
+    assert all(later <= earlier + 1e-9 for earlier, later in pairwise(distances[12:]))
+
+
+def test_a_truncated_file_gives_the_emissions_of_what_there_is(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.wav", tmp_path / "cut.wav"
+    soundfile.write(whole, tone(6), RATE)
+    cut.write_bytes(whole.read_bytes()[: 44 + 2 * 3 * RATE])
+    expected, heard = listen(whole)[0][:6], listen(cut)[0]
+    assert len(heard) == 6
+    for one, other in zip(expected, heard, strict=True):
+        np.testing.assert_array_equal(one.heatmap, other.heatmap)
