@@ -1,0 +1,22 @@
+"""Shared by all tests: a fresh place for Numba's cache whenever a kernel changes, and the real data if it is there."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parent.parent
+
+# Numba notices a change in a kernel's own file only; a digest of all of them makes sure that no stale code is tested.
+_digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((_ROOT / "kernels").glob("*.py")))).hexdigest()
+os.environ["NUMBA_CACHE_DIR"] = str(_ROOT / "build" / "numba" / _digest[:16])
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of annotated music: $VALARO_DATA, or shared/data beside the checkout."""
+    path = Path(os.environ.get("VALARO_DATA", _ROOT.parent / "shared" / "data"))
+    if not (path / "4q").is_dir():
+        pytest.skip("the annotated music is not here: set VALARO_DATA to its folder")
+    return path

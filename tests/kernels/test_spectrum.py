@@ -1,0 +1,77 @@
+import librosa
+import numpy as np
+import pytest
+from valaro.kernels import spectrum
+
+RATE, SIZE = 24_000, 2048
+
+
+@pytest.fixture(scope="module")
+def power() -> np.ndarray:
+    """Power spectra of a decaying chord in noise."""
+    rng = np.random.default_rng(1)
+    t = np.arange(RATE) / RATE
+    x = sum(np.sin(2 * np.pi * f * t) * np.exp(-2 * t) for f in (220, 277, 330, 1800)) + 0.05 * rng.standard_normal(
+        RATE
+    )
+    frames = librosa.util.frame(x.astype(np.float32), frame_length=SIZE, hop_length=480).T * np.hanning(SIZE)
+    return (np.abs(np.fft.rfft(frames, axis=1)) ** 2).astype(np.float32)
+
+
+def test_window_frames_is_windowed_slices() -> None:
+    rng = np.random.default_rng(0)
+    samples, window = (rng.standard_normal(n).astype(np.float32) for n in (300, 64))
+    out = np.empty((10, 64), np.float32)
+    spectrum.window_frames(samples, window, 20, out)
+    np.testing.assert_array_equal(out, np.stack([samples[i * 20 : i * 20 + 64] * window for i in range(10)]))
+
+
+def test_power_spectrum() -> None:
+    rng = np.random.default_rng(0)
+    z = (rng.standard_normal((3, 33)) + 1j * rng.standard_normal((3, 33))).astype(np.complex64)
+    out = np.empty((3, 33), np.float32)
+    spectrum.power_spectrum(z, np.float32(0.25), out)
+    np.testing.assert_allclose(out, 0.25 * np.abs(z) ** 2, rtol=1e-5)
+
+
+def test_shape_against_librosa(power: np.ndarray) -> None:
+    power = power.copy()
+    power[:, :2] = 0
+    out = np.empty((len(power), 4), np.float32)
+    spectrum.spectral_shape(power, 2, np.float32(RATE / SIZE), out)
+    magnitude = np.sqrt(power).T
+    centroid = librosa.feature.spectral_centroid(S=magnitude, sr=RATE, n_fft=SIZE)[0]
+    spread = librosa.feature.spectral_bandwidth(S=magnitude, sr=RATE, n_fft=SIZE)[0]
+    rolloff = librosa.feature.spectral_rolloff(S=magnitude, sr=RATE, n_fft=SIZE, roll_percent=0.85)[0]
+    flatness = librosa.feature.spectral_flatness(S=power[:, 2:].T, power=1.0, amin=1e-30)[0]
+    np.testing.assert_allclose(out[:, 0], centroid, rtol=1e-4)
+    np.testing.assert_allclose(out[:, 1], spread, rtol=1e-4)
+    np.testing.assert_allclose(out[:, 2], flatness, rtol=1e-3)
+    assert np.abs(out[:, 3] - rolloff).max() <= RATE / SIZE  # a bin, where the two round the sum differently
+
+
+def test_shape_of_nothing_and_of_white_noise() -> None:
+    out = np.empty((2, 4), np.float32)
+    spectra = np.stack([np.zeros(1025), np.ones(1025)]).astype(np.float32)
+    spectrum.spectral_shape(spectra, 2, np.float32(RATE / SIZE), out)
+    np.testing.assert_array_equal(out[0], [0, 0, 1, 0])
+    np.testing.assert_allclose(out[1, 0], 6000, rtol=0.01)
+    np.testing.assert_allclose(out[1, 2], 1, rtol=1e-4)
+
+
+def test_contrast_is_peak_over_valley(power: np.ndarray) -> None:
+    edges = np.array([2, 17, 34, 68, 137, 273, 1024])
+    row = power[3]
+    out, scratch = np.empty(6, np.float32), np.empty(1025, np.float32)
+    spectrum.spectral_contrast(row, edges, np.float32(0.2), scratch, out)
+    for b, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        band = np.sort(row[low:high].astype(float))
+        k = max(1, round(0.2 * band.size))
+        assert out[b] == pytest.approx(np.log(band[-k:].mean() / band[:k].mean()), rel=1e-3)
+
+
+def test_zero_crossings_of_a_sine() -> None:
+    t = np.arange(2401) / RATE
+    out = np.empty(5, np.float32)
+    spectrum.zero_crossings(np.sin(2 * np.pi * 1000 * t + 0.1).astype(np.float32), 480, out)
+    np.testing.assert_allclose(out, 2 * 1000 / RATE, atol=2 / 480)
