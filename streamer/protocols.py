@@ -30,6 +30,11 @@ class Source(Protocol):
         ...
 
     @property
+    def live(self) -> bool:
+        """True for sound that does not wait: frames that find no room are lost, and counted as such."""
+        ...
+
+    @property
     def flags(self) -> int:
         """How many times the device reported an overflow or another fault so far."""
         ...

@@ -80,9 +80,12 @@ class Piece:
         # side="left": an emission exactly on a bar line has heard the bar before it and nothing of the next one.
         return np.clip(np.searchsorted(self.bar_edges, times, side="left") - 1, 0, self.valence.shape[1] - 1)
 
-    def points(self, annotator_lag: float = 0.0) -> Points:
-        """Every rater's position at every rated emission, emission by emission: arrays (emissions * raters,)."""
-        bars = self.bar_at_emissions(annotator_lag)
+    def points(self, annotator_lag: float = 0.0, emissions: int | None = None) -> Points:
+        """Every rater's position at every rated emission, emission by emission: arrays (emissions * raters,).
+
+        ``emissions`` (how many the audio gave) leaves out ratings of silence after the last sound.
+        """
+        bars = self.bar_at_emissions(annotator_lag)[:emissions]
         raters = self.valence.shape[0]
         return Points(
             np.repeat(np.arange(bars.size), raters),

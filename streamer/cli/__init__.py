@@ -1,0 +1,93 @@
+"""The command line. Every fault becomes one line on stderr and an exit code: 2 for bad input, 1 for failure."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+import typer
+
+from . import analyze, devices, live, training
+
+# typer brings its own copy of click or uses the installed one, by version: either way this is its UsageError.
+_UsageError = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="valaro",
+    help="Listens to music as it plays and says twice a second what it feels like, as a heatmap over valence and arousal.",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(live.demo)
+app.command()(live.listen)
+app.command()(devices.devices)
+app.command()(analyze.analyze)
+app.command()(training.train)
+app.command()(training.evaluate)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"valaro {version('valaro')}")
+        except PackageNotFoundError:
+            typer.echo("valaro (not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", help="Say which version this is.", callback=_version, is_eager=True),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of ``valaro``."""
+    code = run(sys.argv[1:])
+    # Python would report a pipe that nobody reads any more once again, when it flushes at the very end.
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit code. With VALARO_DEBUG set, a fault raises instead."""
+    from ._notices import tell
+
+    try:
+        result = app(list(arguments) or ["--help"], prog_name="valaro", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except KeyboardInterrupt:
+        return 130  # as the shell has it for Ctrl-C
+    except BrokenPipeError:
+        return 0
+    except typer.Abort:
+        return 1
+    except _UsageError as fault:
+        context = getattr(fault, "ctx", None)
+        path = context.command_path if context is not None else "valaro"
+        tell(f"{fault.format_message()} Try '{path} --help'.")  # type: ignore[attr-defined]
+        return 2
+    except Exception as fault:  # noqa: BLE001  the border: nobody at a console is helped by a traceback
+        if os.environ.get("VALARO_DEBUG"):
+            raise
+        return _report(fault)
+
+
+def _report(fault: Exception) -> int:
+    from ..errors import ValaroError
+    from ._notices import tell
+
+    if isinstance(fault, ValaroError):
+        tell(str(fault))
+        return fault.exit_code
+    tell(f"unexpected fault, please report it: {type(fault).__name__}: {fault} (VALARO_DEBUG=1 shows where)")
+    return 1

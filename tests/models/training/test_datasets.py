@@ -53,6 +53,8 @@ def test_a_rater_stands_where_the_bar_just_heard_put_them(data: Path) -> None:
     at = (points.emission == 4) & (points.rater == 3)  # emission 4 is t = 2.5 s
     assert points.valence[at] == piece.valence[3, 1]
     assert points.arousal[at] == piece.arousal[3, 1]
+    assert piece.points(emissions=7).emission.tolist() == points.emission[: 7 * synthetic.RATERS].tolist()
+    assert piece.points(emissions=99).emission.size == points.emission.size
 
 
 def test_annotator_lag_pairs_the_music_with_what_was_entered_later(data: Path) -> None:

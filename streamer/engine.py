@@ -1,0 +1,127 @@
+"""The tracker without a device, a thread or a clock: samples in, emissions out."""
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from ..models import grid
+from ..models.bundle import Bundle
+from ..models.features import BLOCK, EMISSION, RATE
+from ..models.tracker import BLOCKS, Tracker
+from .errors import InputError
+from .messages import Activity, Affect
+
+_RATES = (1_000, 768_000)
+_LIMIT = 16.0  # 24 dB over full scale: what lies beyond is no sound but a fault, as are NaN and infinity
+_METER_FLOOR = -60.0  # dBFS
+
+
+class Engine:
+    """``push`` samples of any length at ``rate``; every 0.5 s of them gives one :class:`Affect`.
+
+    Emission k (from 1) uses the samples up to exactly 12,000 k at 24 kHz, whatever the chunks were.
+
+    Args:
+        bundle: the model, from :func:`valaro.models.load_bundle`.
+        rate: samples per second of what will be pushed, 1 kHz to 768 kHz.
+
+    Raises:
+        InputError: the rate cannot be meant.
+    """
+
+    def __init__(self, bundle: Bundle, rate: float) -> None:
+        if not _RATES[0] <= rate <= _RATES[1]:
+            raise InputError(f"a sample rate of {rate:g} Hz: Valaro takes {_RATES[0]} to {_RATES[1]} Hz")
+        self._tracker = Tracker(bundle)
+        self._rate = rate
+        self.bad_samples = 0  # NaN, infinite or absurdly large ones, replaced by 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._resampler = None if self._rate == RATE else soxr.ResampleStream(self._rate, RATE, 1, "float32", "HQ")
+        self._pending = np.zeros(BLOCK, dtype=np.float32)
+        self._filled = 0
+        self._state = self._tracker.init()
+        self._blocks = 0
+        self._power = np.zeros(BLOCKS)
+        self._active = np.zeros(BLOCKS, dtype=bool)
+
+    def push(self, samples: NDArray[np.float32]) -> list[Affect]:
+        """Take the next samples: float32, mono (n,) or (n, channels), which are averaged; full scale is ±1.
+
+        Returns the emissions that became due, oldest first: none, one, or as many as the samples hold.
+        """
+        mono = self._clean(samples)
+        if self._resampler is not None:
+            mono = self._resampler.resample_chunk(mono)
+        return self._take(mono)
+
+    def finish(self) -> list[Affect]:
+        """The stream is over: emit what still sits in the resampler, and start afresh."""
+        tail = np.zeros(0, dtype=np.float32)
+        if self._resampler is not None:
+            tail = self._resampler.resample_chunk(tail, last=True)
+        emissions = self._take(tail)
+        self._reset()
+        return emissions
+
+    def warm_up(self) -> None:
+        """Run every part once on a second of noise, so that nothing is compiled or loaded during the show."""
+        before = self.bad_samples
+        noise = np.random.default_rng(0).standard_normal(round(self._rate)).astype(np.float32)
+        self.push(0.1 * noise)
+        self._reset()
+        self.bad_samples = before
+
+    def _clean(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        samples = np.asarray(samples, dtype=np.float32)
+        if samples.ndim not in (1, 2):
+            raise ValueError(f"samples of shape {samples.shape}: (n,) or (n, channels) are wanted")
+        if samples.size == 0:
+            return np.zeros(0, dtype=np.float32)
+        if not np.abs(samples).max() <= _LIMIT:  # also true of NaN
+            bad = ~(np.abs(samples) <= _LIMIT)
+            self.bad_samples += int(np.count_nonzero(bad))
+            samples = np.where(bad, np.float32(0.0), samples)
+        if samples.ndim == 2:
+            samples = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+        return np.ascontiguousarray(samples)
+
+    def _take(self, mono: NDArray[np.float32]) -> list[Affect]:
+        emissions = []
+        taken = 0
+        while taken < mono.size:
+            count = min(BLOCK - self._filled, mono.size - taken)
+            self._pending[self._filled : self._filled + count] = mono[taken : taken + count]
+            self._filled += count
+            taken += count
+            if self._filled == BLOCK:
+                self._filled = 0
+                self._block()
+                if self._blocks % BLOCKS == 0:
+                    emissions.append(self._emit())
+        return emissions
+
+    def _block(self) -> None:
+        self._state, features = self._tracker.step(self._state, self._pending)
+        slot = self._blocks % BLOCKS
+        self._power[slot] = features.power
+        self._active[slot] = features.active
+        self._blocks += 1
+
+    def _emit(self) -> Affect:
+        heatmap = self._tracker.heatmap(self._state)
+        mean, covariance = grid.moments(heatmap)
+        decibels = 10 * np.log10(self._power.mean() + 1e-12)
+        activity: Activity = "music" if self._active.any() else "silence"
+        return Affect(
+            time=self._blocks // BLOCKS * EMISSION / RATE,
+            valence=float(mean[0]),
+            arousal=float(mean[1]),
+            covariance=covariance,
+            heatmap=heatmap.reshape(grid.SIDE, grid.SIDE),
+            quadrants=grid.quadrants(heatmap),
+            confidence=float(grid.confidence(heatmap)),
+            level=float(np.clip(1 - decibels / _METER_FLOOR, 0.0, 1.0)),
+            activity=activity,
+        )

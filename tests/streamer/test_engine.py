@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from valaro.models import load_bundle
+from valaro.models.tracker import Tracker
+from valaro.streamer import Affect, Engine
+from valaro.streamer.errors import InputError
+
+BUNDLE = load_bundle()
+RATE = 24_000
+
+
+def music(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
+    """Chords struck twice a second over a little noise."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * rate)) / rate
+    roots = 220 * 2 ** (rng.integers(0, 12, 64) / 12)
+    hz = roots[(t * 2).astype(int) % 64]
+    phase = 2 * np.pi * np.cumsum(hz) / rate
+    x = sum(np.sin(ratio * phase) / ratio for ratio in (1.0, 1.25, 1.5, 2.0)) * np.exp(-4 * (t % 0.5))
+    return (0.1 * x + 0.002 * rng.standard_normal(t.size)).astype(np.float32)
+
+
+def run(samples: np.ndarray, rate: int = RATE, chunks: list[int] | None = None) -> list[Affect]:
+    engine = Engine(BUNDLE, rate)
+    if chunks is None:
+        return engine.push(samples) + engine.finish()
+    emissions, start, i = [], 0, 0
+    while start < len(samples):
+        emissions += engine.push(samples[start : start + chunks[i % len(chunks)]])
+        start += chunks[i % len(chunks)]
+        i += 1
+    return emissions + engine.finish()
+
+
+def same(a: list[Affect], b: list[Affect]) -> None:
+    assert len(a) == len(b)
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_array_equal(x.heatmap, y.heatmap)
+        assert (x.time, x.valence, x.level, x.activity) == (y.time, y.valence, y.level, y.activity)
+
+
+@pytest.mark.parametrize("rate", [24_000, 48_000, 44_100])
+@settings(max_examples=12, deadline=None)
+@given(chunks=st.lists(st.integers(1, 9_000), min_size=1, max_size=6))
+def test_any_chunking_gives_the_same_emissions(rate: int, chunks: list[int]) -> None:
+    samples = music(2.2, rate)
+    chunks = [*chunks, 960]  # however small the drawn ones, the test ends
+    same(run(samples, rate), run(samples, rate, chunks))
+
+
+def test_emission_k_is_due_at_exactly_12000_k_samples() -> None:
+    engine = Engine(BUNDLE, RATE)
+    samples = music(3)
+    counts = [len(engine.push(samples[i : i + 1])) for i in range(24_001)]
+    assert [i + 1 for i, n in enumerate(counts) if n] == [12_000, 24_000]
+    assert [e.time for e in run(samples)] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 96_000, 192_000])
+def test_no_drift_at_any_rate(rate: int) -> None:
+    emissions = run(music(12, rate), rate)
+    assert [e.time for e in emissions] == [0.5 * k for k in range(1, 25)]
+
+
+def test_a_reset_repeats_and_without_it_all_differs() -> None:
+    samples = music(2)
+    engine = Engine(BUNDLE, RATE)
+    first = engine.push(samples) + engine.finish()
+    same(first, engine.push(samples) + engine.finish())
+    engine.push(music(3, seed=5))
+    without = engine.push(samples)
+    assert not np.allclose(first[-1].heatmap, without[3].heatmap, atol=1e-6)
+
+
+def test_an_emission_is_what_the_contract_says() -> None:
+    for emission in run(music(3)):
+        assert emission.heatmap.shape == (11, 11)
+        assert emission.heatmap.min() >= 0
+        assert emission.heatmap.sum() == pytest.approx(1)
+        centres = (np.arange(11) - 5) * 2 / 11
+        assert emission.valence == pytest.approx(emission.heatmap.sum(axis=0) @ centres)
+        assert emission.arousal == pytest.approx(emission.heatmap.sum(axis=1) @ centres)
+        assert emission.quadrants.sum() == pytest.approx(1)
+        entropy = -np.sum(emission.heatmap * np.log(emission.heatmap))
+        assert emission.confidence == pytest.approx(1 - entropy / np.log(121))
+        assert np.linalg.eigvalsh(emission.covariance).min() > 0
+        assert 0 < emission.level < 1
+        assert emission.activity == "music"
+
+
+@pytest.mark.parametrize("decibels", [-30.0, -12.0, 12.0])
+def test_gain_does_not_move_the_mean(decibels: float) -> None:
+    samples = music(12)
+    plain, louder = run(samples), run(samples * np.float32(10 ** (decibels / 20)))
+    for a, b in zip(plain[4:], louder[4:], strict=True):
+        assert abs(a.valence - b.valence) < 0.05
+        assert abs(a.arousal - b.arousal) < 0.05
+
+
+def test_a_fader_moved_during_the_show_is_forgotten() -> None:
+    samples = music(80)
+    moved = samples.copy()
+    moved[10 * RATE :] *= np.float32(10 ** (-24 / 20))
+    for a, b in zip(run(samples)[-10:], run(moved)[-10:], strict=True):
+        assert abs(a.valence - b.valence) < 0.05
+        assert abs(a.arousal - b.arousal) < 0.05
+
+
+def test_silence_drifts_to_the_neutral_prior() -> None:
+    tracker = Tracker(BUNDLE)
+    prior = tracker.heatmap(tracker.init())
+    emissions = run(np.concatenate([music(10), np.zeros(60 * RATE, np.float32)]))
+    distance = [0.5 * np.abs(e.heatmap.ravel() - prior).sum() for e in emissions]
+    assert emissions[19].activity == "music"
+    assert all(e.activity == "silence" for e in emissions[22:])
+    assert all(later <= earlier + 1e-9 for earlier, later in zip(distance[22:], distance[23:], strict=False))
+    assert distance[-1] < 0.02
+    assert emissions[-1].level == 0
+
+
+def test_from_the_first_moment_silence_is_the_prior() -> None:
+    tracker = Tracker(BUNDLE)
+    for emission in run(np.zeros(2 * RATE, np.float32)):
+        assert emission.activity == "silence"
+        np.testing.assert_allclose(emission.heatmap.ravel(), tracker.heatmap(tracker.init()))
+
+
+def test_channels_are_averaged() -> None:
+    samples = music(1)
+    stereo = np.stack([2 * samples, np.zeros_like(samples)], axis=1)
+    for a, b in zip(run(samples), run(stereo), strict=True):
+        np.testing.assert_allclose(a.heatmap, b.heatmap, atol=1e-9)
+
+
+def test_resampled_sound_gives_nearly_the_same_answer() -> None:
+    samples = music(4)
+    up = soxr.resample(samples, RATE, 48_000)
+    for a, b in zip(run(samples), run(up, 48_000), strict=True):
+        assert abs(a.valence - b.valence) < 0.05
+        assert abs(a.arousal - b.arousal) < 0.05
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+def test_bad_samples_are_counted_and_harm_nobody(bad: float) -> None:
+    samples = music(2)
+    samples[1000:1100] = bad
+    engine = Engine(BUNDLE, RATE)
+    emissions = engine.push(samples)
+    assert engine.bad_samples == 100
+    assert all(np.isfinite(e.heatmap).all() for e in emissions)
+    mended = music(2)
+    mended[1000:1100] = 0
+    same(emissions, Engine(BUNDLE, RATE).push(mended))
+
+
+def test_warm_up_leaves_no_trace() -> None:
+    samples = music(1)
+    engine = Engine(BUNDLE, RATE)
+    engine.warm_up()
+    same(engine.push(samples), Engine(BUNDLE, RATE).push(samples))
+    assert engine.bad_samples == 0
+
+
+@pytest.mark.parametrize("rate", [0, -48_000, 10, 10_000_000, float("nan")])
+def test_a_rate_that_cannot_be_meant(rate: float) -> None:
+    with pytest.raises(InputError, match="sample rate"):
+        Engine(BUNDLE, rate)
+
+
+def test_odd_shapes() -> None:
+    engine = Engine(BUNDLE, RATE)
+    assert engine.push(np.zeros(0, np.float32)) == []
+    assert engine.push(np.zeros((0, 2), np.float32)) == []
+    with pytest.raises(ValueError, match="shape"):
+        engine.push(np.zeros((2, 2, 2), np.float32))
