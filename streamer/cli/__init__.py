@@ -4,17 +4,18 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
 
 from . import analyze, devices, live, training
 
 # typer brings its own copy of click or uses the installed one, by version: either way this is its UsageError.
-_UsageError = typer.BadParameter.__bases__[0]
+_UsageError: Any = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="valaro",
-    help="Listens to music as it plays and says twice a second what it feels like, as a heatmap over valence and arousal.",
+    help="Listens to music as it plays and says twice a second what it feels like: a heatmap over valence and arousal.",
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -39,10 +40,13 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+VersionOption = Annotated[
+    bool, typer.Option("--version", metavar="", help="Say which version this is.", callback=_version, is_eager=True)
+]
+
+
 @app.callback()
-def _options(
-    version: bool = typer.Option(False, "--version", help="Say which version this is.", callback=_version, is_eager=True),
-) -> None:
+def _options(version: VersionOption = False) -> None:
     pass
 
 
@@ -67,16 +71,16 @@ def run(arguments: Sequence[str]) -> int:
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
         return 130  # as the shell has it for Ctrl-C
-    except BrokenPipeError:
-        return 0
+    except SystemExit as end:  # how click takes a pipe that nobody reads any more, which is no fault
+        return 0 if isinstance(end.__context__, BrokenPipeError) else 1
     except typer.Abort:
         return 1
     except _UsageError as fault:
         context = getattr(fault, "ctx", None)
         path = context.command_path if context is not None else "valaro"
-        tell(f"{fault.format_message()} Try '{path} --help'.")  # type: ignore[attr-defined]
+        tell(f"{fault.format_message().rstrip('.')}: see `{path} --help`")
         return 2
-    except Exception as fault:  # noqa: BLE001  the border: nobody at a console is helped by a traceback
+    except Exception as fault:
         if os.environ.get("VALARO_DEBUG"):
             raise
         return _report(fault)

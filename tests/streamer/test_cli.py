@@ -1,0 +1,318 @@
+"""The command line as a user meets it: what it prints, where, and what it exits with."""
+
+import csv
+import io
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from pythonosc.osc_bundle import OscBundle
+from pythonosc.osc_message import OscMessage
+from valaro.models import load_bundle
+from valaro.streamer.cli import run
+from valaro.streamer.demo import demo_piece
+from valaro.streamer.engine import Engine
+from valaro.streamer.messages import Affect
+
+from ..models.synthetic_bundle import synthetic_bundle
+
+RATE = 24000
+FIELDS = [
+    *("file", "time", "valence", "arousal", "covariance", "heatmap"),
+    *("quadrants", "confidence", "level", "activity", "tags"),
+]
+COMMAND = [sys.executable, "-c", "from valaro.streamer.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "bundle"
+    synthetic_bundle().save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("music") / "song.wav"
+    soundfile.write(path, demo_piece(RATE)[: 3 * RATE + 1000], RATE, subtype="FLOAT")
+    return path
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+def one_line(text: str) -> str:
+    """The single line that a fault may be told in."""
+    assert text.startswith("valaro: ")
+    assert text.count("\n") == 1
+    assert "Traceback" not in text
+    return text
+
+
+def records(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_help_names_every_command(capsys: Captured) -> None:
+    assert run([]) == 0
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    for command in ("demo", "listen", "devices", "analyze", "train", "evaluate"):
+        assert command in text
+        assert run([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    for option in (
+        *("--seconds", "--osc", "--device", "--channels", "--file", "--record", "--replay", "--model", "--no-display"),
+        *("--format", "--output", "--plot", "--data", "--json"),
+    ):
+        assert option in text
+
+
+def test_version(capsys: Captured) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("valaro ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-command"],
+        ["--no-such-option"],
+        ["analyze"],
+        ["analyze", "--format", "xml", "song.wav"],
+        ["analyze", "--format", "npz", "song.wav"],
+        ["demo", "--seconds", "soon"],
+        ["demo", "--seconds", "0"],
+        ["demo", "--seconds", "nan"],
+        ["demo", "--osc", "nowhere"],
+        ["listen", "--device"],
+        ["listen", "--file", "a.wav", "--replay", "b.jsonl"],
+        ["listen", "--file", "a.wav", "--channels", "1"],
+        ["listen", "--channels", "0"],
+        ["listen", "--channels", "left"],
+        ["listen", "--file", "no-such-file.wav"],
+        ["listen", "--replay", "no-such-file.jsonl"],
+        ["listen", "--replay", "a.jsonl", "--model", "b"],
+        ["listen", "--osc", "127.0.0.1:99999"],
+        ["demo", "--seconds", "1", "--model", "no-such-bundle"],
+        ["train"],
+        ["train", "--data", "no-such-folder", "--output", "new-bundle"],
+        ["evaluate", "--data"],
+        ["evaluate", "--data", "no-such-folder"],
+        ["evaluate", "--data", ".", "--model", "no-such-bundle", "--json"],
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(arguments: list[str], capsys: Captured) -> None:
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    one_line(captured.err)
+    assert captured.out == ""
+
+
+def test_an_unresolvable_host_is_one_line_and_code_1(capsys: Captured) -> None:
+    assert run(["demo", "--seconds", "1", "--osc", "no-such-host.invalid:9000"]) == 1
+    assert "no-such-host.invalid" in one_line(capsys.readouterr().err)
+
+
+def test_analyze_gives_the_numbers_of_live(song: Path, bundle: Path, capsys: Captured) -> None:
+    assert run(["analyze", str(song), "--model", str(bundle)]) == 0
+    found = records(capsys.readouterr().out)
+    assert all(list(record) == FIELDS for record in found)
+    sound, rate = soundfile.read(song, dtype="float32")
+    engine = Engine(load_bundle(bundle), rate)
+    sound = sound.astype(np.float32)
+    live = [affect for block in np.array_split(sound, 137) for affect in engine.push(block)] + engine.finish()
+    assert len(found) == len(live) == 6
+    for record, affect in zip(found, live, strict=True):
+        assert record["file"] == str(song)
+        assert record["time"] == affect.time
+        assert np.array(record["heatmap"]) == pytest.approx(affect.heatmap, abs=1e-6)
+        assert sum(map(sum, record["heatmap"])) == pytest.approx(1.0)
+        assert Affect.from_record(record).valence == record["valence"]
+
+
+def test_csv_and_npz_say_the_same(song: Path, bundle: Path, tmp_path: Path, capsys: Captured) -> None:
+    out = tmp_path / "new" / "folder"
+    for form in ("jsonl", "csv", "npz"):
+        assert run(["analyze", str(song), "--model", str(bundle), "--format", form, "--output", str(out)]) == 0
+    assert capsys.readouterr().out == ""
+    assert sorted(path.name for path in out.iterdir()) == ["song.wav.csv", "song.wav.jsonl", "song.wav.npz"]
+    found = records((out / "song.wav.jsonl").read_text())
+    with np.load(out / "song.wav.npz", allow_pickle=False) as arrays:
+        assert arrays["heatmap"].tolist() == [record["heatmap"] for record in found]
+        assert arrays["covariance"].shape == (6, 2, 2)
+        assert arrays["activity"].tolist() == [record["activity"] for record in found]
+        assert str(arrays["path"]) == str(song)
+    rows = list(csv.DictReader((out / "song.wav.csv").open()))
+    assert [float(row["valence"]) for row in rows] == [record["valence"] for record in found]
+    assert [float(row["h13"]) for row in rows] == [record["heatmap"][1][2] for record in found]
+    assert run(["analyze", str(song), str(song), "--model", str(bundle), "--format", "csv"]) == 0
+    lines = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert len(lines) == 13  # one header for both
+    assert all(len(line) == len(lines[0]) for line in lines)
+
+
+def test_one_bad_file_does_not_stop_the_others(song: Path, bundle: Path, tmp_path: Path, capsys: Captured) -> None:
+    short = tmp_path / "short.wav"
+    soundfile.write(short, np.zeros(RATE // 10), RATE)
+    (tmp_path / "empty.wav").touch()
+    names = [str(tmp_path / "missing.wav"), str(song), str(short), str(tmp_path / "empty.wav"), str(song)]
+    assert run(["analyze", *names, "--model", str(bundle)]) == 2
+    captured = capsys.readouterr()
+    assert len(records(captured.out)) == 12
+    errors = captured.err.splitlines()
+    assert len(errors) == 3
+    for line, name in zip(errors, ("missing.wav", "short.wav", "empty.wav"), strict=True):
+        assert line.startswith("valaro: ")
+        assert name in line
+
+
+def test_files_of_one_name_do_not_overwrite_each_other(song: Path, bundle: Path, tmp_path: Path) -> None:
+    assert run(["analyze", str(song), str(song), "--model", str(bundle), "--output", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["song.wav-2.jsonl", "song.wav.jsonl"]
+
+
+def test_an_output_that_is_no_directory_is_one_line(song: Path, bundle: Path, capsys: Captured) -> None:
+    assert run(["analyze", str(song), "--model", str(bundle), "--output", str(song)]) == 1
+    one_line(capsys.readouterr().err)
+
+
+def test_a_plot_is_a_picture(song: Path, bundle: Path, tmp_path: Path, capsys: Captured) -> None:
+    pytest.importorskip("matplotlib")
+    assert run(["analyze", str(song), "--model", str(bundle), "--output", str(tmp_path), "--plot"]) == 0
+    assert (tmp_path / "song.wav.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_missing_plot_extra_is_named_with_its_command(song: Path) -> None:
+    code = "import sys; sys.modules['matplotlib.figure'] = None; from valaro.streamer.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "analyze", str(song), "--plot"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "pip install 'valaro[plot]'" in one_line(done.stderr)
+
+
+def test_an_altered_bundle_is_one_line(song: Path, bundle: Path, tmp_path: Path, capsys: Captured) -> None:
+    altered = tmp_path / "altered"
+    altered.mkdir()
+    for part in bundle.iterdir():
+        (altered / part.name).write_bytes(part.read_bytes())
+    arrays = next(altered.glob("*.npz"))
+    data = bytearray(arrays.read_bytes())
+    data[len(data) // 2] ^= 1
+    arrays.write_bytes(bytes(data))
+    assert run(["analyze", str(song), "--model", str(altered)]) == 2
+    one_line(capsys.readouterr().err)
+
+
+def test_demo_prints_sends_and_records_the_same(bundle: Path, tmp_path: Path) -> None:
+    recording = tmp_path / "show.jsonl"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(10)
+        command = [*COMMAND, "demo", "--seconds", "1.5", "--model", str(bundle), "--record", str(recording)]
+        command += ["--osc", f"127.0.0.1:{receiver.getsockname()[1]}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0
+        packets = [receiver.recv(65536) for _ in range(3)]
+    assert len(done.stdout.splitlines()) == 3
+    assert "sent 3 emissions, lost nothing" in one_line(done.stderr)
+    found = records(recording.read_text())
+    assert [record["time"] for record in found] == [0.5, 1.0, 1.5]
+    assert [list(record) for record in found] == [FIELDS[1:]] * 3
+    for packet, record in zip(packets, found, strict=True):
+        messages = {each.address: each.params for each in OscBundle(packet) if isinstance(each, OscMessage)}
+        assert messages["/valaro/time"] == [record["time"]]
+        assert messages["/valaro/va"] == pytest.approx([record["valence"], record["arousal"]], abs=1e-6)
+
+
+def test_a_file_is_heard_to_its_end_and_a_replay_repeats_it(
+    song: Path, bundle: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    assert run(["listen", "--file", str(song), "--model", str(bundle), "--record", str(first), "--no-display"]) == 0
+    assert capsys.readouterr().out == ""
+    assert run(["analyze", str(song), "--model", str(bundle)]) == 0
+    analyzed = records(capsys.readouterr().out)
+    heard = records(first.read_text())
+    assert len(heard) == len(analyzed)
+    for live, batch in zip(heard, analyzed, strict=True):
+        assert np.array(live["heatmap"]) == pytest.approx(np.array(batch["heatmap"]), abs=1e-6)
+    assert run(["listen", "--replay", str(first), "--record", str(second)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(heard)
+    assert second.read_text() == first.read_text()
+    assert run(["listen", "--replay", str(first), "--record", str(second)]) == 2
+    assert "exists already" in one_line(capsys.readouterr().err)
+
+
+def test_a_bad_recording_is_named_by_line(tmp_path: Path, capsys: Captured) -> None:
+    recording = tmp_path / "show.jsonl"
+    recording.write_text("not json\n")
+    assert run(["listen", "--replay", str(recording)]) == 2
+    assert f"{recording}, line 1" in one_line(capsys.readouterr().err)
+
+
+def test_a_file_of_a_tenth_of_a_second_is_one_line(bundle: Path, tmp_path: Path, capsys: Captured) -> None:
+    short = tmp_path / "short.wav"
+    soundfile.write(short, np.zeros(RATE // 10), RATE)
+    assert run(["listen", "--file", str(short), "--model", str(bundle)]) == 2
+    assert "0.5 s" in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_end_in_good_order(bundle: Path, tmp_path: Path, number: signal.Signals) -> None:
+    recording = tmp_path / "show.jsonl"
+    command = [*COMMAND, "demo", "--model", str(bundle), "--record", str(recording)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        running.stdout.readline()  # the first emission
+        running.send_signal(number)
+        out, err = running.communicate(timeout=30)
+    assert running.returncode == 0
+    assert "Traceback" not in err
+    assert "emissions, lost nothing" in err
+    assert len(records(recording.read_text())) == 1 + len(out.splitlines())
+
+
+@pytest.mark.parametrize("command", ["analyze", "demo"])
+def test_a_pipe_that_nobody_reads_ends_it_quietly(song: Path, bundle: Path, command: str) -> None:
+    arguments = [str(song)] if command == "analyze" else ["--seconds", "40"]
+    with subprocess.Popen(
+        [*COMMAND, command, *arguments, "--model", str(bundle)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        err = running.stderr.read()
+        assert running.wait(timeout=50) == 0
+    assert "Broken" not in err
+    assert "Traceback" not in err
+    if command == "demo":
+        assert "sent 1 emissions" in err  # not all forty seconds
+
+
+def test_devices_says_what_there_is(capsys: Captured) -> None:
+    code = run(["devices"])
+    captured = capsys.readouterr()
+    assert "Audio inputs" in captured.out
+    assert "MIDI ports" in captured.out
+    assert code == (1 if captured.err else 0)  # without the PortAudio library: one line that says so
+    if captured.err:
+        one_line(captured.err)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys; from valaro.streamer.cli import run; run(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.split())
+    assert not loaded & {"matplotlib", "soundfile", "sounddevice", "rtmidi", "pythonosc"}
