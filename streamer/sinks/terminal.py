@@ -57,7 +57,7 @@ class Terminal:
         self._picture = Picture(title, status)
         self._live: Live | None = None
         self._closed = False
-        if self._console.is_terminal:
+        if self._console.is_terminal and not (self._console.is_dumb_terminal or self._console.no_color):
             self._live = Live(
                 self._picture,
                 console=self._console,
@@ -233,8 +233,8 @@ class _Cells:
             self._words[line, column + k] = letter, (int(mixed[0]) & 0xFC, int(mixed[1]) & 0xFC, int(mixed[2]) & 0xFC)
 
     def rows(self) -> list[Row]:
-        """Lines of segments, one a column."""
-        return [list(self._row(line)) for line in range(len(self._pixels) // 2)]
+        """Lines of segments."""
+        return [list(Segment.simplify(self._row(line))) for line in range(len(self._pixels) // 2)]
 
     def _row(self, line: int) -> Iterator[Segment]:
         upper, lower = self._pixels[2 * line].tolist(), self._pixels[2 * line + 1].tolist()
