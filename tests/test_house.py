@@ -1,0 +1,136 @@
+"""The house itself: one import name, what is installed, and what the rooms may know of each other and of the world."""
+
+import ast
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("kernels", "models", "streamer")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# What opens a device, speaks to the network, or draws.
+EDGE = ("sounddevice", "rtmidi", "pythonosc", "soundfile", "rich", "typer", "matplotlib", "mido")
+
+
+def python(code: str, folder: Path, *options: str, **environment: str) -> str:
+    """What a fresh Python prints that runs ``code`` in a foreign folder."""
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_only_the_one_name_is_importable(tmp_path: Path) -> None:
+    code = f"""
+import importlib.util
+for room in {ROOMS}:
+    print(importlib.util.find_spec(room), importlib.util.find_spec("valaro." + room) is not None)
+"""
+    assert python(code, tmp_path, "-I").splitlines() == ["None True"] * 3
+
+
+def test_the_installed_version_is_this_one() -> None:
+    assert importlib.metadata.version("valaro") == PROJECT["version"]
+
+
+def test_importing_the_engine_opens_no_door(tmp_path: Path) -> None:
+    """Who embeds the engine needs no sound card's, no network's and no terminal's library."""
+    code = f"import sys, valaro.streamer, valaro.models; print([name for name in {EDGE} if name in sys.modules])"
+    assert python(code, tmp_path, "-I") == "[]"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "kernels").rglob("*.py")), ids=lambda path: path.name)
+def test_kernels_import_only_numpy_numba_and_an_fft(path: Path) -> None:
+    foreign = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            # `from scipy import fft` is scipy.fft too
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        foreign += [name for name in names if not _allowed(name)]
+    assert foreign == []
+
+
+def _allowed(name: str) -> bool:
+    top = name.partition(".")[0]
+    return top in {"numpy", "numba"} or f"{name}.".startswith("scipy.fft.") or top in sys.stdlib_module_names
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel, built from a copy: in the checkout an older build's leftovers would slip in."""
+    pytest.importorskip(
+        "setuptools", minversion="77", reason="building the wheel needs a newer setuptools: make install"
+    )
+    folder = tmp_path_factory.mktemp("wheel")
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / name)
+    # The environment's own setuptools: nothing is fetched.
+    build = [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist"]
+    done = subprocess.run(build, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    (path,) = (folder / "dist").iterdir()
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_holds_the_three_rooms_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    """Also fails for a folder that pyproject.toml forgets to list."""
+    names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    code = {f"valaro/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    assert {name for name in names if name.endswith(".py")} == code
+    assert {f"valaro/{room}/py.typed" for room in ROOMS} <= names
+    assert {name.partition("/")[0] for name in names} == {"valaro"}
+
+
+def test_the_wheel_holds_the_default_bundle(wheel: zipfile.ZipFile) -> None:
+    weights = ROOT / "models" / "weights"
+    held = {Path(name).name for name in wheel.namelist() if name.startswith("valaro/models/weights/")}
+    assert {path.name for path in weights.iterdir() if path.is_file()} == held
+    assert "manifest.json" in held
+
+
+def test_the_wheel_brings_the_command_and_the_licence(wheel: zipfile.ZipFile) -> None:
+    info = f"valaro-{PROJECT['version']}.dist-info"
+    assert "valaro = valaro.streamer.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+
+
+def test_a_read_only_install_caches_its_machine_code_with_the_user(tmp_path: Path) -> None:
+    """A file where ``__pycache__`` would be made stops even root from writing there."""
+    kernels = tmp_path / "site" / "valaro" / "kernels"
+    kernels.mkdir(parents=True)
+    for name in ("__init__.py", "_jit.py"):
+        shutil.copy(ROOT / "kernels" / name, kernels)
+    (kernels / "__pycache__").touch()
+    (kernels / "double.py").write_text(
+        "from ._jit import kernel\n\n\n@kernel('void(float64[::1])')\ndef double(out):\n    out *= 2.0\n"
+    )
+    python(
+        "import numpy as np; from valaro.kernels.double import double; a = np.ones(3); double(a); assert a.sum() == 6",
+        tmp_path,
+        NUMBA_CACHE_DIR="",
+        PYTHONPATH=str(tmp_path / "site"),
+        HOME=str(tmp_path),
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+    )
+    assert [path.suffix for path in sorted((tmp_path / "cache").rglob("double*.nb*"))] == [".nbc", ".nbi"]
