@@ -211,7 +211,7 @@ class Picture:
         valence, arousal = [past.valence for past in history], [past.arousal for past in history]
         rows.append(_gauge("valence", _sparkline(valence, width - 12, _VALENCE), ""))
         rows.append(_gauge("arousal", _sparkline(arousal, width - 12, _AROUSAL), ""))
-        return [*rows, _gauge("", _text("the last minute", _DIM), "")]
+        return [*rows, _gauge("", _text("the last minute, ±0.5", _DIM), "")]
 
 
 class _Cells:
@@ -292,13 +292,13 @@ def _needle(value: float, width: int) -> Row:
 
 
 def _sparkline(values: Sequence[float], width: int, style: Style) -> Row:
-    """The last ``_HISTORY`` values of -1..1, the newest at the right."""
+    """The last ``_HISTORY`` values, the newest at the right, from -0.5 to 0.5, where means of heatmaps move."""
     each = _HISTORY / width
     marks = ""
     for column in range(width):
         end = len(values) - round((width - 1 - column) * each)
         part = values[max(end - round(each), 0) : max(end, 0)]
-        marks += " " if not part else _SPARKS[min(int((sum(part) / len(part) + 1.0) * 4), 7)]
+        marks += " " if not part else _SPARKS[min(max(int((sum(part) / len(part) + 0.5) * 8), 0), 7)]
     return _text(marks, style)
 
 
