@@ -18,7 +18,8 @@ RATE = 24_000
 HOP = 480  # 20 ms
 HOPS = 5
 BLOCK = HOP * HOPS  # 100 ms
-EMISSION = 5 * BLOCK  # 0.5 s
+BLOCKS = 5
+EMISSION = BLOCK * BLOCKS  # 0.5 s
 
 _SHORT = 2048  # 85 ms: timbre and onsets
 _LONG = 8192  # 341 ms: pitch, down to 3 Hz a bin

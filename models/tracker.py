@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from . import texture
 from .aeg import AEG
 from .bundle import Bundle
-from .features import BLOCK, EMISSION, FeatureExtractor, Features, FeatureState
+from .features import FeatureExtractor, Features, FeatureState
 from .texture import TextureState
 from .topics import TopicState
-
-BLOCKS = EMISSION // BLOCK  # blocks to one emission
 
 
 class TrackerState(NamedTuple):
@@ -43,10 +41,9 @@ class Tracker:
 
     def step_features(self, state: TrackerState, features: Features) -> TrackerState:
         """Take one block whose features are known already (the evaluation reads them from a cache)."""
-        textured, vector = texture.step(state.texture, features)
+        textured, vector, weight = texture.step(state.texture, features)
         posteriors = self._bundle.acoustic.posteriors(self._bundle.projection(vector[None, :]))
-        weight = np.array([1.0 if features.active else 0.0])
-        topics = self._bundle.topics.step(state.topics, posteriors, weight)
+        topics = self._bundle.topics.step(state.topics, posteriors, np.array([weight]))
         return state._replace(texture=textured, topics=topics)
 
     def theta(self, state: TrackerState) -> NDArray[np.float64]:

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from ..models import grid
 from ..models.bundle import Bundle
-from ..models.features import BLOCK, EMISSION, RATE
-from ..models.tracker import BLOCKS, Tracker
+from ..models.features import BLOCK, BLOCKS, EMISSION, RATE
+from ..models.tracker import Tracker
 from .errors import InputError
 from .messages import Activity, Affect
 

@@ -20,7 +20,7 @@ def run(rows: list[Features], state: texture.TextureState | None = None) -> tupl
     state = texture.init() if state is None else state
     vector = np.zeros(texture.SIZE, np.float32)
     for row in rows:
-        state, vector = texture.step(state, row)
+        state, vector, _ = texture.step(state, row)
     return state, vector
 
 
@@ -36,7 +36,8 @@ def test_vector_has_its_size_and_forgets() -> None:
 def test_silence_leaves_the_texture_alone() -> None:
     state, vector = run(blocks(10))
     silent = blocks(1, seed=2)[0]._replace(active=False)
-    after, same = texture.step(state, silent)
+    after, same, weight = texture.step(state, silent)
+    assert weight == 0
     np.testing.assert_array_equal(vector, same)
     assert after.blocks == state.blocks
 
@@ -47,3 +48,13 @@ def test_step_leaves_its_state_alone() -> None:
     run(blocks(1, seed=3), state)
     for kept, part in zip(before, state, strict=True):
         np.testing.assert_array_equal(kept, part)
+
+
+def test_a_texture_counts_once_it_says_something() -> None:
+    state, weights = texture.init(), []
+    for row in blocks(40):
+        state, _, weight = texture.step(state, row)
+        weights.append(weight)
+    assert weights[:10] == [0.0] * 10
+    assert weights == sorted(weights)
+    assert weights[29:] == [1.0] * 11
