@@ -12,7 +12,6 @@ FILES := $(sort $(shell find $(ROOMS) -type f \( -name '*.py' -o -name py.typed 
 LIST := $(shell echo $(FILES) | cksum | tr ' ' -)
 RUNTIME := $(VENV)/.runtime-$(LIST)
 DEV := $(VENV)/.dev-$(LIST)
-COMPILED := $(VENV)/.compiled
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -22,7 +21,7 @@ help: ## this list
 	@echo "make TARGET, where TARGET is one of:"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
 
-demo: $(COMPILED) ## the built-in piece through the whole chain, seen in the terminal (ends at Ctrl-C, or SECONDS=20)
+demo: $(RUNTIME) ## the built-in piece through the whole chain, seen in the terminal (ends at Ctrl-C, or SECONDS=20)
 	@sh .ci/setup demo
 	@seconds="$(SECONDS)"; [ -n "$$seconds" ] || [ -t 1 ] || seconds=20; \
 	$(BIN)/valaro demo $${seconds:+--seconds "$$seconds"} $(DEMO_ARGS)
@@ -67,12 +66,6 @@ $(DEV): pyproject.toml | $(BIN)/python
 	@rm -f $(VENV)/.runtime-* $(VENV)/.dev-*
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $(RUNTIME) $@
-
-# The first start would do it too, but without a word; the tests keep compiled code of their own.
-$(COMPILED): $(RUNTIME) $(wildcard kernels/*.py)
-	@echo "compiling the kernels for this machine"
-	@$(BIN)/python -c "import valaro.streamer"
-	@touch $@
 
 $(BIN)/python:
 	@PYTHON="$(PYTHON)" sh .ci/setup venv $(VENV)

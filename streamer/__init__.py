@@ -1,7 +1,20 @@
-"""The living program: ``Engine`` turns samples into :class:`Affect`; ``Session`` joins a source, an engine and sinks."""
+"""The living program: ``Engine`` turns samples into :class:`Affect`; ``Session`` joins a source, engine and sinks."""
 
-from .engine import Engine
-from .messages import Affect
-from .session import Counters, Session
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .messages import Affect
+    from .session import Counters, Session
+else:
+    _HOMES = {"Affect": ".messages", "Counters": ".session", "Engine": ".engine", "Session": ".session"}
+
+    # Loaded when first asked for: the engine brings all compiled code, which `valaro --help` has no use for.
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_HOMES[name], __name__), name)
+
 
 __all__ = ["Affect", "Counters", "Engine", "Session"]

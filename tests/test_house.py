@@ -49,7 +49,12 @@ def test_the_installed_version_is_this_one() -> None:
 
 def test_importing_the_engine_opens_no_door(tmp_path: Path) -> None:
     """Who embeds the engine needs no sound card's, no network's and no terminal's library."""
-    code = f"import sys, valaro.streamer, valaro.models; print([name for name in {EDGE} if name in sys.modules])"
+    code = f"""
+import sys
+from valaro.models import load_bundle
+from valaro.streamer import Affect, Counters, Engine, Session
+print([name for name in {EDGE} if name in sys.modules])
+"""
     assert python(code, tmp_path, "-I") == "[]"
 
 

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 
 def tell(words: str) -> None:
@@ -43,3 +44,23 @@ class Notices(logging.Handler):
         logging.getLogger("valaro").removeHandler(self)
         for words in self._kept:
             tell(words)
+
+
+@contextmanager
+def compiling_told() -> Iterator[None]:
+    """Within it, what imports the models says so before it compiles anything: on a machine's first run only."""
+    from numba.core import event
+
+    class Tell(event.Listener):
+        told = False
+
+        def on_start(self, event: object) -> None:  # not reached for code that the cache holds
+            if not self.told:
+                tell("compiling for this machine, once: about 15 s")
+            self.told = True
+
+        def on_end(self, event: object) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Tell()):
+        yield

@@ -52,9 +52,8 @@ def analyze(
 
     A file that cannot be used is named on stderr, the others go on, and the exit code is then 2.
     """
-    from ...models import load_bundle
     from ..errors import InputError, SinkError, ValaroError
-    from ._notices import Notices, tell
+    from ._notices import Notices, compiling_told, tell
 
     if format is Format.NPZ and output is None:
         raise InputError("--format npz writes files: say where with --output DIR")
@@ -64,6 +63,8 @@ def analyze(
         require_matplotlib()
     code = 0
     with Notices():
+        with compiling_told():
+            from ...models import load_bundle
         bundle = load_bundle(model)
         if output is not None:
             try:

@@ -17,10 +17,11 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the random numbers: the same seed gives the same model.")] = 0,
 ) -> None:
     """Train a model bundle on annotated music. Needs the extra 'train' and, for MIDI, FluidSynth."""
-    from ...models.training.train import train as fit
-    from ._notices import Notices, tell
+    from ._notices import Notices, compiling_told, tell
 
     with Notices():
+        with compiling_told():
+            from ...models.training.train import train as fit
         path = fit(data, output, seed=seed, progress=tell)
     typer.echo(path)
 
@@ -35,11 +36,12 @@ def evaluate(
     """Print the accuracy tables: of a fresh model for each fold, or of the given bundle."""
     from rich.console import Console
 
-    from ...models.training.evaluate import evaluate as measure
-    from ...models.training.evaluate import tables
-    from ._notices import Notices, tell
+    from ._notices import Notices, compiling_told, tell
 
     with Notices():
+        with compiling_told():
+            from ...models.training.evaluate import evaluate as measure
+            from ...models.training.evaluate import tables
         result = measure(data, bundle=model, progress=tell)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
