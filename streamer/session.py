@@ -225,9 +225,17 @@ class Session:
             self._closed = True
 
 
+class Stoppable(Protocol):
+    """What runs until it is asked to end: a session, or a replay of a recording."""
+
+    def stop(self) -> None:
+        """Ask it to end; returns at once, and is safe in a signal handler."""
+        ...
+
+
 @contextlib.contextmanager
-def stop_on_signals(session: Session) -> Iterator[None]:
-    """Within it SIGINT (Ctrl-C) and SIGTERM end ``session`` in good order. From the main thread only (else ValueError).
+def stop_on_signals(running: Stoppable) -> Iterator[None]:
+    """Within it SIGINT (Ctrl-C) and SIGTERM end ``running`` in good order. From the main thread only (else ValueError).
 
     The first signal puts the old handlers back, so that a second Ctrl-C interrupts at once whatever still hangs.
     """
@@ -239,7 +247,7 @@ def stop_on_signals(session: Session) -> Iterator[None]:
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         restore()
-        session.stop()
+        running.stop()
 
     try:
         for each in old:

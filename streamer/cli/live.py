@@ -1,17 +1,17 @@
 """``valaro demo`` and ``valaro listen``: a source through the engine to the sinks until Ctrl-C."""
 
-import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from ..messages import Affect
     from ..protocols import Sink, Source
-    from ..session import Session
+    from ..saving import Saving
+    from ..session import Session, Stoppable
     from ..sinks import Recorder, Terminal
     from ._notices import Notices
 
@@ -27,6 +27,10 @@ PlainOption = Annotated[
 RecordOption = Annotated[
     Path | None, typer.Option("--record", metavar="FILE", help="Write every emission to a new file, as JSON lines.")
 ]
+SaveOption = Annotated[
+    Path | None,
+    typer.Option("--save-audio", metavar="FILE", help="Write what was heard to a new sound file (WAV), exactly."),
+]
 ModelOption = Annotated[
     Path | None, typer.Option("--model", metavar="BUNDLE", help="Use this model bundle instead of the built-in one.")
 ]
@@ -38,12 +42,13 @@ def demo(
     osc: OscOption = None,
     osc_messages: PlainOption = False,
     record: RecordOption = None,
+    save_audio: SaveOption = None,
     model: ModelOption = None,
     no_display: NoDisplayOption = False,
 ) -> None:
     """Play the built-in four-mood piece through the whole chain: no hardware needed.
 
-    The sound is not played aloud: the live heatmap shows what is heard.
+    The sound is not played aloud: the live heatmap shows what is heard, and --save-audio keeps it.
     OSC goes to 127.0.0.1:9000 unless --osc says otherwise.
     """
     from ..demo import DemoSource
@@ -51,7 +56,7 @@ def demo(
 
     if seconds is not None and not 0 < seconds < float("inf"):
         raise InputError(f"--seconds must be above zero, not {seconds:g}")
-    _live(DemoSource, osc or [DEFAULT_OSC], not osc_messages, record, model, not no_display, seconds)
+    _live(DemoSource, osc or [DEFAULT_OSC], not osc_messages, record, save_audio, model, not no_display, seconds)
 
 
 def listen(
@@ -72,6 +77,7 @@ def listen(
     osc: OscOption = None,
     osc_messages: PlainOption = False,
     record: RecordOption = None,
+    save_audio: SaveOption = None,
     model: ModelOption = None,
     no_display: NoDisplayOption = False,
 ) -> None:
@@ -91,6 +97,8 @@ def listen(
     if replay is not None:
         if model is not None:
             raise InputError("--model has no say in a replay: leave it out")
+        if save_audio is not None:
+            raise InputError("--save-audio: a replay has no sound to save; leave it out")
         _replay(replay, osc or [], not osc_messages, record, not no_display)
         return
     chosen = None if channels is None else _channel_numbers(channels)
@@ -100,15 +108,7 @@ def listen(
 
         return AudioFile(file, paced=True) if file is not None else Microphone(device, chosen)
 
-    _live(source, osc or [], not osc_messages, record, model, not no_display)
-
-
-class Stoppable(Protocol):
-    """A session or a replay."""
-
-    def stop(self) -> None:
-        """Ask it to end."""
-        ...
+    _live(source, osc or [], not osc_messages, record, save_audio, model, not no_display)
 
 
 class Outputs:
@@ -121,9 +121,10 @@ class Outputs:
         self._oscs: list[Osc] = [Osc(destination, bundle) for destination in osc]
         self._recorder: Recorder | None = None
         self._terminal: Terminal | None = None
+        self.saving: Saving | None = None
         self.losses: Callable[[], list[str]] = list
 
-    def open(self, title: str, record: Path | None, display: bool, running: Callable[[], Stoppable]) -> list["Sink"]:
+    def open(self, title: str, record: Path | None, display: bool, running: "Callable[[], Stoppable]") -> list["Sink"]:
         """Open the recording and the screen, last of all, when everything else is known to work."""
         from ..sinks import Recorder, Terminal
 
@@ -135,9 +136,9 @@ class Outputs:
 
     def close(self) -> None:
         """Close all; the screen is given back."""
-        for sink in (*self._oscs, self._recorder, self._terminal):
-            if sink is not None:
-                sink.close()
+        for each in (*self._oscs, self._recorder, self._terminal, self.saving):
+            if each is not None:
+                each.close()
         self.notices.held = False
 
     def status(self) -> list[str]:
@@ -145,6 +146,8 @@ class Outputs:
         lines = [_with_faults(f"OSC to {osc.destination}", osc.faults) for osc in self._oscs]
         if self._recorder is not None:
             lines.append(_with_faults(f"recording {self._recorder.path}", self._recorder.faults))
+        if self.saving is not None:
+            lines.append(f"saving the sound to {self.saving.path}{'  (failed)' if self.saving.failed else ''}")
         lines += [f"lost: {', '.join(lost)}"] if (lost := self.losses()) else []
         lines += [self.notices.latest] if self.notices.latest else []
         return [*lines, "Ctrl-C ends"]
@@ -155,20 +158,26 @@ def _live(
     osc: list[str],
     bundle: bool,
     record: Path | None,
+    save_audio: Path | None,
     model: Path | None,
     display: bool,
     seconds: float | None = None,
 ) -> None:
-    from ...models import load_bundle
-    from ..engine import Engine
-    from ..session import Session, stop_on_signals
-    from ._notices import Notices, tell
+    from ..session import EngineLike, Session, stop_on_signals
+    from ._notices import Notices, compiling_told, tell
 
     with Notices() as notices, ExitStack() as stack:
         outputs = Outputs(osc, bundle, notices)
         stack.callback(outputs.close)
         source = make_source()
-        engine = Engine(load_bundle(model), source.rate)
+        with compiling_told():
+            from ...models import load_bundle
+            from ..engine import Engine
+        engine: EngineLike = Engine(load_bundle(model), source.rate)
+        if save_audio is not None:
+            from ..saving import Saving
+
+            engine = outputs.saving = Saving(engine, save_audio, source.rate, source.channels)
         sinks = outputs.open(source.name, record, display, lambda: session)
         if seconds is not None:
             sinks.append(_Until(seconds, lambda: session))
@@ -185,6 +194,7 @@ def _live(
 
 
 def _replay(path: Path, osc: list[str], bundle: bool, record: Path | None, display: bool) -> None:
+    from ..session import stop_on_signals
     from ..sinks import Replay
     from ._notices import Notices, tell
 
@@ -193,9 +203,8 @@ def _replay(path: Path, osc: list[str], bundle: bool, record: Path | None, displ
         stack.callback(outputs.close)
         player = Replay(path)
         sinks = outputs.open(f"replay of {path}", record, display, lambda: player)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            stack.callback(signal.signal, number, signal.signal(number, lambda *_: player.stop()))
-        sent = player.run(sinks)
+        with stop_on_signals(player):
+            sent = player.run(sinks)
     tell(f"sent {sent} emissions")
 
 

@@ -24,7 +24,7 @@ class AudioFile(Feed):
     ``block`` is in frames; by default 20 ms paced, as a device would send, and half a second otherwise.
     Raises AudioFileError, one line, for a path that is missing, no regular file, unreadable, empty, not audio,
     without decodable sound or shorter than half a second, which is one emission. A file that breaks off later plays to
-    there, and a warning is logged.
+    there, and a warning is logged; when that is before half a second, :meth:`blocks` raises AudioFileError.
     """
 
     def __init__(self, path: str | Path, paced: bool = False, block: int | None = None) -> None:
@@ -40,19 +40,25 @@ class AudioFile(Feed):
         """The file from its beginning, in blocks of ``block`` frames, the last one shorter. Opens it anew each time."""
         with _open(self._path) as sound:
             played = 0
+            broken: BaseException | None = None
             while True:
                 try:
                     block = np.asarray(sound.read(self._block, dtype="float32", always_2d=True), dtype=np.float32)
                 except UNDECODABLE as error:
-                    if not played:
-                        raise AudioFileError(f"{self._path}: cannot be decoded ({_reason(error)})") from error
-                    seconds = played / self._rate
-                    log.warning("%s: breaks off after %.1f s (%s)", self._path, seconds, _reason(error))
-                    return
+                    broken = error
+                    break
                 if not len(block):
-                    return
+                    break
                 played += len(block)
                 yield block
+        seconds = played / self._rate
+        if seconds < SHORTEST:  # its header said more
+            why = "" if broken is None else f" ({_reason(broken)})"
+            raise AudioFileError(
+                f"{self._path}: only {seconds:.2f} s of it can be decoded{why}: at least {SHORTEST} s are needed"
+            ) from broken
+        if broken is not None:
+            log.warning("%s: breaks off after %.1f s (%s)", self._path, seconds, _reason(broken))
 
 
 def _open(path: Path) -> soundfile.SoundFile:

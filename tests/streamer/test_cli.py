@@ -69,7 +69,7 @@ def test_help_names_every_command(capsys: Captured) -> None:
     text = capsys.readouterr().out
     for option in (
         *("--seconds", "--osc", "--device", "--channels", "--file", "--record", "--replay", "--model", "--no-display"),
-        *("--format", "--output", "--plot", "--data", "--json"),
+        *("--save-audio", "--format", "--output", "--plot", "--data", "--json"),
     ):
         assert option in text
 
@@ -99,6 +99,7 @@ def test_version(capsys: Captured) -> None:
         ["listen", "--file", "no-such-file.wav"],
         ["listen", "--replay", "no-such-file.jsonl"],
         ["listen", "--replay", "a.jsonl", "--model", "b"],
+        ["listen", "--replay", "a.jsonl", "--save-audio", "b.wav"],
         ["listen", "--osc", "127.0.0.1:99999"],
         ["demo", "--seconds", "1", "--model", "no-such-bundle"],
         ["train"],
@@ -242,9 +243,7 @@ def test_a_file_is_heard_to_its_end_and_a_replay_repeats_it(
     assert run(["analyze", str(song), "--model", str(bundle)]) == 0
     analyzed = records(capsys.readouterr().out)
     heard = records(first.read_text())
-    assert len(heard) == len(analyzed)
-    for live, batch in zip(heard, analyzed, strict=True):
-        assert np.array(live["heatmap"]) == pytest.approx(np.array(batch["heatmap"]), abs=1e-6)
+    assert [{"file": str(song)} | record for record in heard] == analyzed
     assert run(["listen", "--replay", str(first), "--record", str(second)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(heard)
     assert second.read_text() == first.read_text()
@@ -315,4 +314,50 @@ def test_help_loads_nothing_heavy() -> None:
     code = "import sys; from valaro.streamer.cli import run; run(['--help']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stderr.split())
-    assert not loaded & {"matplotlib", "soundfile", "sounddevice", "rtmidi", "pythonosc"}
+    assert "valaro.streamer.cli" in loaded
+    heavy = {"numpy", "scipy", "numba", "soxr", "matplotlib", "soundfile", "sounddevice", "rtmidi", "pythonosc"}
+    assert not loaded & heavy
+
+
+def test_as_a_module_it_is_the_same_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "valaro.streamer", "--version"], capture_output=True, check=True)
+    assert done.stdout.startswith(b"valaro ")
+
+
+def test_compiling_is_told_once_and_only_where_it_happens(capsys: Captured) -> None:
+    from numba import njit
+    from valaro.streamer.cli._notices import compiling_told
+
+    with compiling_told():
+        assert capsys.readouterr().err == ""
+        for _ in range(2):
+            njit("float64(float64)")(lambda x: x + 1.0)
+    assert "compiling" in one_line(capsys.readouterr().err)
+    njit("float64(float64)")(lambda x: x + 2.0)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", [["analyze"], ["listen", "--no-display", "--file"]])
+def test_a_file_that_holds_less_than_it_says_is_one_line(
+    command: list[str], bundle: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    cut = tmp_path / "cut.flac"
+    soundfile.write(cut, np.random.default_rng(0).normal(0, 0.1, 10 * RATE), RATE)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 30])  # a third of a second of ten
+    assert run([*command, str(cut), "--model", str(bundle)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "0.5 s are needed" in one_line(captured.err)
+
+
+def test_what_was_heard_is_kept_and_analyzes_alike(song: Path, bundle: Path, tmp_path: Path, capsys: Captured) -> None:
+    shown, sound = tmp_path / "show.jsonl", tmp_path / "heard.wav"
+    listen = ["listen", "--file", str(song), "--model", str(bundle), "--no-display"]
+    assert run([*listen, "--record", str(shown), "--save-audio", str(sound)]) == 0
+    assert np.array_equal(soundfile.read(sound, dtype="float32")[0], soundfile.read(song, dtype="float32")[0])
+    capsys.readouterr()
+    assert run(["analyze", str(sound), "--model", str(bundle)]) == 0
+    analyzed = records(capsys.readouterr().out)
+    assert [record["heatmap"] for record in analyzed] == [record["heatmap"] for record in records(shown.read_text())]
+    assert run([*listen, "--save-audio", str(sound)]) == 2
+    assert "exists already" in one_line(capsys.readouterr().err)
