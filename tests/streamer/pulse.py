@@ -55,7 +55,10 @@ def why_not() -> str | None:
 
 @contextlib.contextmanager
 def stage(rate: int = 48_000) -> Iterator[Stage]:
-    """A daemon with a null sink at ``rate``, until the block ends. Where it cannot be: skips, or fails if CI=true."""
+    """A daemon with a null sink at ``rate`` until the block ends; it changes no sample that is played at this rate.
+
+    Where it cannot be: skips, or fails if CI=true.
+    """
     reason = why_not()
     if reason is not None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
@@ -65,7 +68,7 @@ def stage(rate: int = 48_000) -> Iterator[Stage]:
         process = subprocess.Popen(
             [
                 *("pulseaudio", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-n"),
-                *("-L", f"module-null-sink sink_name={SINK} rate={rate} channels=2"),
+                *("-L", f"module-null-sink sink_name={SINK} rate={rate} channels=2 format=float32le"),
                 *("-L", "module-native-protocol-unix"),
             ],
             env=env,
