@@ -38,7 +38,7 @@ class Projection:
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Project vectors (n, V) -> (n, D)."""
-        return (x - self.mean) @ self.matrix
+        return np.matmul(x - self.mean, self.matrix, dtype=np.float32)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def heatmaps(bundle: Bundle, example: Example) -> NDArray[np.float64]:
 
 
 def _score_clips(bundle: Bundle, test: Sequence[Example]) -> dict[str, float]:
-    truth = [e.quadrant for e in test]
+    truth = np.array([e.quadrant for e in test], dtype=np.intp)
     mass = [quadrants(heatmaps(bundle, e)) for e in test]
     whole = np.stack([m.mean(axis=0) for m in mass])
     valence, arousal = metrics.valence_arousal_accuracy(truth, whole)
