@@ -107,6 +107,9 @@ def _measured(
     measured = {}
     for clip in extracted.paths:
         rows = extracted.features(clip)
+        if len(rows) < BLOCKS:
+            say(f"skipped: {clip} is shorter than half a second, which is one emission")
+            continue
         measured[clip] = (rows[:, :-1], rows[:, -1].astype(np.float64))
     return measured
 

@@ -124,14 +124,13 @@ def _headline(row: Mapping[str, float]) -> str:
 
 
 def _join(rows: Sequence[Mapping[str, float]]) -> Figures:
-    return {
-        key: {
-            "mean": float(np.mean([row[key] for row in rows])),
-            "se": metrics.standard_error([row[key] for row in rows]),
-            "folds": [row[key] for row in rows],
-        }
-        for key in rows[0]
-    }
+    """Over the folds. A correlation that fewer than two folds define (one piece in each) is left out."""
+    joined = {}
+    for key in rows[0]:
+        values = [row[key] for row in rows if np.isfinite(row[key])]
+        if len(values) > 1:
+            joined[key] = {"mean": float(np.mean(values)), "se": metrics.standard_error(values), "folds": values}
+    return joined
 
 
 def heatmaps(bundle: Bundle, example: Example) -> NDArray[np.float64]:

@@ -135,7 +135,7 @@ def fit_projection(kinds: Kinds) -> tuple[Projection, dict[str, slice]]:
         x = _centred([np.mean(parts[id(e)], axis=0) for e in every])
         columns.append(_directions(x, _centred(list(np.eye(len(kinds))[which])), np.ones(len(x)), len(kinds) - 1))
     directions = np.concatenate(columns, axis=1) / scale[:, None]
-    directions /= ((frames - centre) @ directions).std(axis=0)
+    directions /= np.maximum(((frames - centre) @ directions).std(axis=0), 1e-12)  # too few frames are refused later
     return Projection(centre.astype(np.float32), directions.astype(np.float32)), spans
 
 
