@@ -13,6 +13,8 @@ LIST := $(shell echo $(FILES) | cksum | tr ' ' -)
 RUNTIME := $(VENV)/.runtime-$(LIST)
 DEV := $(VENV)/.dev-$(LIST)
 
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test lint types imports check format bench install clean
@@ -47,7 +49,8 @@ format: $(DEV) ## ruff puts the code in the house's form
 	$(BIN)/ruff format .
 
 bench: $(DEV) ## the figures of the README: the chain and the kernels beside their peers
-	$(BIN)/python -m pytest bench $(PYTEST_ARGS)
+	$(ONE_THREAD) $(BIN)/python -m pytest bench --benchmark-columns=median,iqr,rounds $(PYTEST_ARGS)
+	@$(ONE_THREAD) $(BIN)/python -m bench.report
 
 install: $(DEV) ## .venv with the package (editable) and all tools
 
