@@ -1,23 +1,43 @@
-"""The band that plays the demo piece: additive, plucked (Karplus-Strong), FM and noise voices, and a room."""
+"""The band that plays the demo piece: plucked strings (Karplus-Strong), wavetables, bells, drums, and a room.
+
+Each voice has what its model has and a bare oscillator lacks: a hammer, a breath, a bow, two strings that beat.
+"""
 
 import numpy as np
-from numpy.random import Generator
+from numpy.random import RandomState
 from numpy.typing import NDArray
 
 Sound = NDArray[np.float64]
+
+_TABLE = 8192  # points of one period
+# The first three formants of sung vowels, Hz: rounded from Peterson & Barney, "Control methods used in a study of the
+# vowels", JASA 24(2), 1952.
+_VOWELS = {
+    "a": (750, 1200, 2600),
+    "o": (500, 850, 2500),
+    "u": (320, 800, 2300),
+    "e": (520, 1850, 2500),
+    "i": (290, 2250, 3000),
+}
 
 
 class Band:
     """Places notes on a track of ``seconds`` at ``rate``; times in seconds, pitches as MIDI numbers (A4 = 69)."""
 
-    def __init__(self, rate: int, seconds: float, chance: Generator) -> None:
+    def __init__(self, rate: int, seconds: float, chance: RandomState) -> None:
         self.chance = chance
         self._rate = rate
         self._track = np.zeros(round(seconds * rate))
+        self._strings: dict[tuple[float, float], Sound] = {}
 
-    def mix(self, reverb: float) -> Sound:
-        """The track with ``reverb`` (0..1) of a room of about two seconds, cut to its length, without offset."""
-        seconds = 2.0
+    def mix(self, reverb: float, air: float, drive: float) -> Sound:
+        """The track as it comes from the desk, of root mean square 1, without offset.
+
+        reverb: 0..1, how much of a room of about two seconds.
+        air: the room's own noise and the tape's, over the music (root mean squares).
+        drive: how hard it is pressed into the tape's curve: 0 leaves it as it is.
+        """
+        seconds = 2.2
         t = self._time(seconds)
         room = self.chance.standard_normal(len(t)) * np.exp(-6.9 * t / seconds) * np.minimum(t / 0.01, 1.0)
         room = _lowpass(room, 4000 / self._rate)
@@ -25,46 +45,81 @@ class Band:
         size = 1 << (len(self._track) + len(room)).bit_length()
         wet = np.fft.irfft(np.fft.rfft(self._track, size) * np.fft.rfft(room, size), size)[: len(self._track)]
         sound = (1 - reverb) * self._track + reverb * wet
-        return sound - np.mean(sound)
+        sound /= _level(sound)
+        noise = self.chance.standard_normal(len(sound))
+        noise = 0.04 * noise + _lowpass(noise, 1500 / self._rate) + 2 * _lowpass(noise, 200 / self._rate)
+        sound += air / _level(noise) * noise
+        if drive:
+            sound = np.tanh(drive * sound)
+        sound -= np.mean(sound)
+        return sound / _level(sound)
 
-    def struck(self, at: float, pitch: float, seconds: float, gain: float, soft: bool = False) -> None:
-        """A piano-like note: high partials die first."""
-        t = self._time(seconds + 0.15)
+    def struck(self, at: float, pitch: float, seconds: float, gain: float) -> None:
+        """A soft piano: a felted hammer, two strings a little apart, of which the high partials die first."""
+        t = self._time(seconds + 0.2)
         frequency = _hertz(pitch)
-        weights = self._partials(frequency, 5, 2.0) if soft else self._partials(frequency, 12, 1.1)
-        sound = _harmonics(2 * np.pi * frequency * t, weights, np.exp(-1.2 * t))
-        self._place(at, gain * sound * np.exp(-1.2 * t) * self._envelope(len(t), 0.02 if soft else 0.003, 0.15))
-
-    def bowed(
-        self,
-        at: float,
-        pitch: float,
-        seconds: float,
-        gain: float,
-        attack: float,
-        vibrato: float = 0.002,
-        tremolo: float = 0.0,
-    ) -> None:
-        """A string section: two players a little apart, with vibrato (share of the frequency) and tremolo (Hz)."""
-        t = self._time(seconds)
         sound = np.zeros(len(t))
+        for detune in (0.9996, 1.0004):
+            turns = frequency * detune * t
+            bright = _wave(turns, self._partials(frequency, 18, 1.6))
+            sound += bright * np.exp(-4.0 * t) + _wave(turns, self._partials(frequency, 6, 1.6)) * np.exp(-0.9 * t)
+        hammer = 0.5 * self._burst(0.03, 2500)
+        sound[: len(hammer)] += hammer
+        self._place(at, gain / 2 * sound * self._envelope(len(t), 0.006, 0.2))
+
+    def bowed(self, at: float, pitch: float, seconds: float, gain: float) -> None:
+        """Two string players a little apart who swell in a second, with a slow vibrato and the rosin's noise."""
+        t = self._time(seconds)
+        frequency = _hertz(pitch)
+        envelope = self._envelope(len(t), 1.0, min(0.5, seconds / 3))
+        sound = 0.08 * self._noise(seconds, 3500)
         for detune in (0.9985, 1.0015):
-            frequency = _hertz(pitch) * detune
-            wander = vibrato * frequency / 5.2 * (1 - np.cos(2 * np.pi * 5.2 * t + detune * 400))
-            weights = self._partials(frequency, 14, 1.0) if tremolo else self._partials(frequency, 8, 1.8)
-            sound += _harmonics(2 * np.pi * frequency * t + wander, weights)
-        if tremolo:
-            sound *= 0.65 + 0.35 * np.sign(np.sin(2 * np.pi * tremolo * t))
-        self._place(at, gain / 2 * sound * self._envelope(len(t), attack, min(0.5, seconds / 3)))
+            bend = 0.003 / (2 * np.pi * 5.3) * np.sin(2 * np.pi * 5.3 * t + 900 * detune) * np.minimum(t / 0.7, 1)
+            sound += _wave(frequency * detune * (t + bend), self._partials(frequency, 24, 1.5))
+        self._place(at, gain / 2 * sound * envelope)
+
+    def sung(
+        self, at: float, pitch: float, seconds: float, gain: float, vowels: str = "oa", rough: float = 0.0
+    ) -> None:
+        """A voice that goes from one vowel to another ("aeiou"), with a consonant's breath before them.
+
+        ``rough`` (0..1) lets the cords rattle, until it screams.
+        """
+        t = self._time(seconds)
+        frequency = _hertz(pitch)
+        scoop = 0.02 * 0.04 * (np.exp(-t / 0.04) - 1)  # from 2 % below
+        vibrato = 0.006 / (2 * np.pi * 5.7) * np.sin(2 * np.pi * 5.7 * t) * np.minimum(t / 0.5, 1)
+        turns = frequency * (t + scoop + vibrato)
+        partials = np.arange(1.0, 1 + int(min(0.45 * self._rate, 6000) / frequency))
+        first, last = (_wave(turns, _vowel(partials * frequency, name) / partials**0.5) for name in vowels)
+        mouth = np.clip(t / seconds * 1.6 - 0.3, 0, 1)
+        sound = (1 - mouth) * first + mouth * last
+        if rough:
+            sound *= 1 + rough * np.sign(np.sin(np.pi * turns + 2 * self._noise(seconds, 200)))
+            sound = np.tanh((1 + 5 * rough) * sound)
+        sound += (0.06 + rough) * self._noise(seconds, 5000 if rough else 2000)
+        consonant = self._burst(0.07, 9000 if rough else 4000)
+        sound[: len(consonant)] += 0.6 * consonant[: len(sound)]
+        self._place(at, gain * sound * self._envelope(len(t), 0.02, min(0.12, seconds / 3)))
+
+    def brass(self, at: float, pitch: float, seconds: float, gain: float) -> None:
+        """A section of two: bright at the attack, rounder after it."""
+        t = self._time(seconds)
+        frequency = _hertz(pitch)
+        sound = 0.05 * self._noise(seconds, 4000)
+        for detune in (0.998, 1.002):
+            turns = frequency * detune * t
+            sound += _wave(turns, self._partials(frequency, 24, 0.8)) * (0.5 + 0.5 * np.exp(-6 * t))
+        self._place(at, gain / 2 * sound * self._envelope(len(t), 0.025, min(0.06, seconds / 3)))
 
     def pad(self, at: float, pitch: float, seconds: float, gain: float) -> None:
         """Three soft voices that beat slowly against each other."""
         t = self._time(seconds)
         sound = np.zeros(len(t))
         for detune in (0.998, 1.0, 1.002):
-            phase = 2 * np.pi * _hertz(pitch) * detune * t + self.chance.uniform(0, 2 * np.pi)
-            sound += _harmonics(phase, np.array([1.0, 0.25, 0.06]))
-        self._place(at, gain / 3 * sound * self._envelope(len(t), seconds * 0.35, seconds * 0.35))
+            turns = _hertz(pitch) * detune * t + self.chance.uniform()
+            sound += _wave(turns, self._partials(_hertz(pitch), 10, 1.8))
+        self._place(at, gain / 3 * sound * self._envelope(len(t), seconds * 0.2, seconds * 0.4))
 
     def bell(self, at: float, pitch: float, seconds: float, gain: float) -> None:
         """Frequency modulation at an inharmonic ratio, as in Chowning's bells."""
@@ -74,21 +129,67 @@ class Band:
         self._place(at, gain * sound * self._envelope(len(t), 0.004, 0.2))
 
     def bass(self, at: float, pitch: float, seconds: float, gain: float) -> None:
-        """A short round bass."""
+        """A round electric bass."""
         t = self._time(seconds)
-        phase = 2 * np.pi * _hertz(pitch) * t
-        sound = np.tanh(1.5 * _harmonics(phase, np.array([1.0, 0.5, 0.2])))
-        self._place(at, gain * sound * np.exp(-3 * t) * self._envelope(len(t), 0.004, 0.04))
-
-    def pluck(self, at: float, pitch: float, seconds: float, gain: float, soft: bool = False) -> None:
-        """A plucked string: noise in a loop of one period, averaged at every turn (Karplus & Strong, 1983)."""
         frequency = _hertz(pitch)
+        sound = np.tanh(1.5 * _wave(frequency * t, self._partials(frequency, 10, 1.2)))
+        self._place(at, gain * sound * np.exp(-1.5 * t) * self._envelope(len(t), 0.005, 0.04))
+
+    def pluck(self, at: float, pitch: float, seconds: float, gain: float) -> None:
+        """A plucked string: noise in a loop of one period, averaged at every turn (Karplus & Strong, 1983)."""
+        key = (pitch, seconds)
+        if key not in self._strings:
+            self._strings[key] = self._string(_hertz(pitch), seconds)
+        self._place(at, gain * self._strings[key])
+
+    def strum(self, at: float, pitches: tuple[int, ...], seconds: float, gain: float, up: bool = False) -> None:
+        """A guitar chord, string after string."""
+        for turn, pitch in enumerate(reversed(pitches) if up else pitches):
+            self.pluck(at + 0.009 * turn, pitch, seconds, gain)
+
+    def distorted(self, at: float, pitches: tuple[int, ...], seconds: float, gain: float, muted: bool = False) -> None:
+        """An overdriven guitar: saws added before the clipping, so that they grind against each other."""
+        t = self._time(seconds)
+        sound = 0.05 * self.chance.standard_normal(len(t))
+        for pitch in pitches:
+            for detune in (0.996, 1.004):
+                turn = _hertz(pitch) * detune * t + self.chance.uniform()
+                sound += 2 * (turn - np.floor(turn)) - 1
+        if muted:  # by the palm: dull and short
+            sound *= np.exp(-9 * t)
+        sound = np.tanh(3.0 * _lowpass(np.tanh(2.5 * sound), 3800 / self._rate))
+        self._place(at, gain * sound * self._envelope(len(t), 0.003, 0.02))
+
+    def kick(self, at: float, gain: float) -> None:
+        """A bass drum: a sine that falls from 150 to 45 Hz, and the beater's click."""
+        t = self._time(0.3)
+        phase = 2 * np.pi * (45 * t + 105 / 28 * (1 - np.exp(-28 * t)))
+        sound = np.sin(phase) * np.exp(-11 * t)
+        click = 0.5 * self._burst(0.02, 5000)
+        sound[: len(click)] += click
+        self._place(at, gain * sound * self._envelope(len(t), 0.001, 0.05))
+
+    def snare(self, at: float, gain: float, decay: float = 18.0) -> None:
+        """A snare drum: noise over a short tone."""
+        t = self._time(0.25)
+        noise = self.chance.standard_normal(len(t)) * np.exp(-decay * t)
+        tone = np.sin(2 * np.pi * 190 * t) * np.exp(-25 * t)
+        self._place(at, gain * (0.4 * noise + 0.6 * tone) * self._envelope(len(t), 0.001, 0.03))
+
+    def clap(self, at: float, gain: float) -> None:
+        """Some hands, not quite together."""
+        for late in (0.0, 0.011, 0.021, 0.03):
+            self._place(at + late, gain * self._burst(0.12, 3000))
+
+    def cymbal(self, at: float, gain: float, decay: float = 60.0) -> None:
+        """The top of a noise: a closed cymbal at a decay of 60 a second, an open one at 10, a crash at 3."""
+        t = self._time(min(5 / decay, 1.6))
+        noise = np.diff(self.chance.standard_normal(len(t) + 2), n=2) / 2
+        self._place(at, gain * noise * np.exp(-decay * t) * self._envelope(len(t), 0.001, 0.01))
+
+    def _string(self, frequency: float, seconds: float) -> Sound:
         period = max(int(self._rate / frequency), 2)
         loop = self.chance.uniform(-1, 1, period)
-        if soft:
-            for _ in range(4):
-                loop = (loop + np.roll(loop, 1)) / 2
-            loop *= 0.6 / max(np.max(np.abs(loop)), 1e-9)
         loop -= np.mean(loop)
         length = round(seconds * self._rate)
         turns = np.empty((length // period + 3, period))
@@ -101,37 +202,7 @@ class Band:
         string = turns.ravel()
         reading = reading[reading < len(string) - 1]
         sound = np.interp(reading, np.arange(len(string)), string)
-        self._place(at, gain * sound * self._envelope(len(sound), 0.002, min(0.15, seconds / 3)))
-
-    def distorted(self, at: float, pitches: tuple[int, ...], seconds: float, gain: float) -> None:
-        """An overdriven guitar: saws added before the clipping, so that they grind against each other."""
-        t = self._time(seconds)
-        sound = np.zeros(len(t))
-        for pitch in pitches:
-            for detune in (0.996, 1.004):
-                turn = _hertz(pitch) * detune * t + detune * 30
-                sound += 2 * (turn - np.floor(turn)) - 1
-        sound = np.tanh(3.0 * _lowpass(np.tanh(2.5 * sound), 5000 / self._rate))
-        self._place(at, gain * sound * np.exp(-2 * t) * self._envelope(len(t), 0.003, 0.02))
-
-    def kick(self, at: float, gain: float) -> None:
-        """A bass drum: a sine that falls from 150 to 45 Hz."""
-        t = self._time(0.3)
-        phase = 2 * np.pi * (45 * t + 105 / 28 * (1 - np.exp(-28 * t)))
-        self._place(at, gain * np.sin(phase) * np.exp(-11 * t) * self._envelope(len(t), 0.001, 0.05))
-
-    def snare(self, at: float, gain: float) -> None:
-        """A snare drum: noise over a short tone."""
-        t = self._time(0.22)
-        noise = self.chance.standard_normal(len(t)) * np.exp(-18 * t)
-        tone = np.sin(2 * np.pi * 190 * t) * np.exp(-25 * t)
-        self._place(at, gain * (0.4 * noise + 0.6 * tone) * self._envelope(len(t), 0.001, 0.03))
-
-    def hat(self, at: float, gain: float) -> None:
-        """A closed cymbal: the top of a noise."""
-        t = self._time(0.07)
-        noise = np.diff(self.chance.standard_normal(len(t) + 2), n=2) / 2
-        self._place(at, gain * noise * np.exp(-60 * t) * self._envelope(len(t), 0.001, 0.01))
+        return sound * self._envelope(len(sound), 0.002, min(0.15, seconds / 3))
 
     def _place(self, at: float, sound: Sound) -> None:
         start = round(at * self._rate)
@@ -143,6 +214,16 @@ class Band:
     def _time(self, seconds: float) -> Sound:
         return np.arange(round(seconds * self._rate)) / self._rate
 
+    def _noise(self, seconds: float, cutoff: float) -> Sound:
+        """Noise up to ``cutoff`` Hz, of root mean square 1."""
+        noise = self.chance.standard_normal(round(seconds * self._rate))
+        noise = _lowpass(noise, min(cutoff / self._rate, 0.45))
+        return noise / _level(noise)
+
+    def _burst(self, seconds: float, cutoff: float) -> Sound:
+        """Such noise, dying away."""
+        return self._noise(seconds, cutoff) * np.exp(-5 * self._time(seconds) / seconds)
+
     def _partials(self, frequency: float, most: int, fall: float) -> Sound:
         """Weights 1 / k**fall of the partials below the Nyquist frequency."""
         return np.arange(1.0, 1 + min(most, int(0.45 * self._rate / frequency))) ** -fall
@@ -153,19 +234,28 @@ class Band:
         return np.clip(k / max(rise, 1), 0, 1) * np.clip((length - 1 - k) / max(fall, 1), 0, 1)
 
 
-def _harmonics(phase: Sound, weights: Sound, damping: Sound | float = 1.0) -> Sound:
-    """Sum over k of weights[k - 1] * damping**k * sin(k * phase), by Chebyshev's recurrence."""
-    before, now = np.zeros(len(phase)), damping * np.sin(phase)
-    turn, shrink = 2 * damping * np.cos(phase), damping**2
-    sound = weights[0] * now
-    for weight in weights[1:]:
-        before, now = now, turn * now - shrink * before
-        sound += weight * now
-    return sound
+def _wave(turns: Sound, weights: Sound) -> Sound:
+    """Sum over k of weights[k - 1] * sin(2 pi k turns), read from a table of one period."""
+    spectrum = np.zeros(_TABLE // 2 + 1, dtype=np.complex128)
+    spectrum[1 : 1 + len(weights)] = -0.5j * _TABLE * weights
+    table = np.fft.irfft(spectrum)
+    return table[(turns * _TABLE).astype(np.int64) & (_TABLE - 1)]
+
+
+def _vowel(hertz: Sound, name: str) -> Sound:
+    """How much of each frequency the mouth lets through: its formants grow wider and weaker upwards."""
+    heard = np.full(len(hertz), 0.04)
+    for order, formant in enumerate(_VOWELS[name]):
+        heard += 0.6**order / (1 + ((hertz - formant) / (90 + 50 * order)) ** 2)
+    return heard
 
 
 def _hertz(pitch: float) -> float:
     return 440.0 * 2 ** ((pitch - 69) / 12)
+
+
+def _level(sound: Sound) -> float:
+    return float(np.sqrt(np.mean(sound**2))) + 1e-12
 
 
 def _lowpass(sound: Sound, cutoff: float) -> Sound:
