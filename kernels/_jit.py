@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit
+from numba.core.typing.templates import Signature
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
@@ -23,10 +24,23 @@ _Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
 FASTMATH = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
 
 
-def kernel(*signatures: str) -> Callable[[_Kernel], _Kernel]:
-    """Compile a loop for exactly these signatures, at import (or load it from the cache)."""
+def kernel(
+    *signatures: str | Signature, reorder: bool = True, error_model: str = "python"
+) -> Callable[[_Kernel], _Kernel]:
+    """Compile a loop for exactly these signatures, at import (or load it from the cache).
+
+    ``reorder``: leave to sum in another order, which vectorising needs. ``error_model`` "numpy": dividing by zero
+    gives infinity or NaN and needs no check, "python": it raises.
+    """
 
     def compile_(function: _Kernel) -> _Kernel:
-        return njit(list(signatures), nogil=True, cache=True, fastmath=set(FASTMATH))(function)  # type: ignore[return-value]
+        options = {"nogil": True, "fastmath": set(FASTMATH) if reorder else False, "error_model": error_model}
+        try:
+            return njit(list(signatures), cache=True, **options)(function)  # type: ignore[return-value]
+        except RuntimeError as fault:
+            if "cannot cache" not in str(fault):
+                raise
+            # Neither the install nor the user's cache folder can be written to: each start compiles again.
+            return njit(list(signatures), **options)(function)  # type: ignore[return-value]
 
     return compile_

@@ -3,9 +3,9 @@
 from math import ceil, erf, exp, pi, sqrt
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
-from ._jit import F64, FASTMATH
+from ._jit import F64, kernel
 
 _F64 = types.float64
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -21,13 +21,7 @@ def _result(ndim: int) -> types.Array:
     return types.Array(_F64, ndim, "C")
 
 
-@njit(
-    types.void(_given(2), _given(3), _given(1), _result(2)),
-    nogil=True,
-    cache=True,
-    fastmath=set(FASTMATH),
-    error_model="numpy",
-)
+@kernel(types.void(_given(2), _given(3), _given(1), _result(2)), error_model="numpy")
 def cell_masses(means: F64, covariances: F64, edges: F64, out: F64) -> None:
     """Probability of each cell under each Gaussian: out (K, S * S), cell S * a + v; a row sums to the mass inside.
 
@@ -66,7 +60,7 @@ def cell_masses(means: F64, covariances: F64, edges: F64, out: F64) -> None:
                         out[k, side * a + v] += weight * (below[a + 1] - below[a])
 
 
-@njit(types.void(_given(2), _given(1), _result(2)), nogil=True, cache=True, fastmath=set(FASTMATH))
+@kernel(types.void(_given(2), _given(1), _result(2)))
 def renormalise_cells(means: F64, edges: F64, masses: F64) -> None:
     """Scale each row of masses (K, S * S) to sum to 1, in place: the plane ends at its edges.
 
@@ -93,7 +87,7 @@ def renormalise_cells(means: F64, edges: F64, masses: F64) -> None:
         masses[k, side * row + column] = 1.0
 
 
-@njit(types.void(_given(1), _given(2), _result(1)), nogil=True, cache=True, fastmath=set(FASTMATH))
+@kernel(types.void(_given(1), _given(2), _result(1)))
 def mix_cells(theta: F64, masses: F64, out: F64) -> None:
     """out (C,) = theta (K,) @ masses (K, C), scaled to sum to 1; uniform where there is nothing to scale."""
     cells = masses.shape[1]

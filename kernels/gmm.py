@@ -9,10 +9,10 @@ from math import exp, log
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numpy.typing import NDArray
 
-from ._jit import F64, FASTMATH
+from ._jit import F64, kernel
 
 Frames = NDArray[np.floating[Any]]
 _F32, _F64 = types.float32, types.float64
@@ -26,11 +26,8 @@ def _result(dtype: types.Type, ndim: int) -> types.Array:
     return types.Array(dtype, ndim, "C")
 
 
-@njit(
-    [types.void(_given(f, 2), _given(f, 2), _given(f, 2), _given(_F64, 1), _result(_F64, 2)) for f in (_F32, _F64)],
-    nogil=True,
-    cache=True,
-    fastmath=set(FASTMATH),
+@kernel(
+    *[types.void(_given(f, 2), _given(f, 2), _given(f, 2), _given(_F64, 1), _result(_F64, 2)) for f in (_F32, _F64)]
 )
 def log_densities_full(frames: Frames, means: Frames, factors: Frames, constants: F64, out: F64) -> None:
     """Log density of each frame under each full-covariance Gaussian, plus a constant per component.
@@ -65,11 +62,8 @@ def log_densities_full(frames: Frames, means: Frames, factors: Frames, constants
             out[t, k] = constants[k] - 0.5 * squared[k]
 
 
-@njit(
-    [types.void(_given(f, 2), _given(f, 2), _given(f, 2), _given(_F64, 1), _result(_F64, 2)) for f in (_F32, _F64)],
-    nogil=True,
-    cache=True,
-    fastmath=set(FASTMATH),
+@kernel(
+    *[types.void(_given(f, 2), _given(f, 2), _given(f, 2), _given(_F64, 1), _result(_F64, 2)) for f in (_F32, _F64)]
 )
 def log_densities_diag(frames: Frames, means: Frames, factors: Frames, constants: F64, out: F64) -> None:
     """As log_densities_full for diagonal covariances: factors (D, K) = 1 / standard deviation."""
@@ -88,7 +82,7 @@ def log_densities_diag(frames: Frames, means: Frames, factors: Frames, constants
             out[t, k] = constants[k] - 0.5 * squared[k]
 
 
-@njit(types.void(_given(_F64, 2), _result(_F64, 2), _result(_F64, 1)), nogil=True, cache=True, fastmath=set(FASTMATH))
+@kernel(types.void(_given(_F64, 2), _result(_F64, 2), _result(_F64, 1)))
 def posteriors(log_joint: F64, out: F64, log_evidence: F64) -> None:
     """Normalise joint log densities (n, K) by log-sum-exp: out (n, K) sums to 1 by row, log_evidence (n,).
 
@@ -115,17 +109,14 @@ def posteriors(log_joint: F64, out: F64, log_evidence: F64) -> None:
         log_evidence[t] = peak + log(total)
 
 
-@njit(
-    [
+@kernel(
+    *[
         types.void(
             _given(f, 2), _given(_F64, 2), _given(_F64, 1), _F64,
             _result(_F64, 1), _result(_F64, 2), _result(_F64, 3),
         )
         for f in (_F32, _F64)
     ],
-    nogil=True,
-    cache=True,
-    fastmath=set(FASTMATH),
 )  # fmt: skip
 def add_statistics(
     frames: Frames, responsibilities: F64, origin: F64, threshold: float, count: F64, first: F64, second: F64
@@ -153,12 +144,8 @@ def add_statistics(
                     second[k, i, j] += weighted * centred[j]
 
 
-# No fastmath: with leave to reassociate, the compiler may combine frames, and chunks would differ in the last bit.
-@njit(
-    types.void(_given(_F64, 2), _given(_F64, 1), _F64, _result(_F64, 1), _result(_F64, 1)),
-    nogil=True,
-    cache=True,
-)
+# With leave to reorder sums, the compiler may combine frames, and chunks would differ in the last bit.
+@kernel(types.void(_given(_F64, 2), _given(_F64, 1), _F64, _result(_F64, 1), _result(_F64, 1)), reorder=False)
 def add_forgetting(posterior: F64, weights: F64, decay: float, mass: F64, total: F64) -> None:
     """Frame by frame: mass = decay * mass + weight * posterior, total = decay * total + weight.
 
@@ -176,14 +163,11 @@ def add_forgetting(posterior: F64, weights: F64, decay: float, mass: F64, total:
             total[0] = 0.0
 
 
-@njit(
+@kernel(
     _F64(
         _given(_F64, 2), _given(types.intp, 1), _given(_F64, 2), _given(_F64, 1),
         _given(_F64, 2), _given(_F64, 2), _result(_F64, 2),
     ),
-    nogil=True,
-    cache=True,
-    fastmath=set(FASTMATH),
 )  # fmt: skip
 def add_plane_statistics(
     log_theta: F64, rows: NDArray[np.intp], points: F64, weights: F64, means: F64, quadratics: F64, out: F64
