@@ -1,15 +1,10 @@
 """The whole live chain on real parts: a sound server plays, ``valaro listen`` captures and sends, oscdump prints."""
 
-import contextlib
 import json
-import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,30 +13,15 @@ import pytest
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from pythonosc.osc_message_builder import OscMessageBuilder
 from scipy.signal import correlate
 from valaro.streamer.cli import run
 from valaro.streamer.demo import demo_piece
 
+from .oscdump import PATIENCE, TAGS, Printed, bundles, oscdump, wait_for
 from .pulse import Stage, stage
 
 RATE = 44_100  # what PortAudio gives for the sound server's input: at this rate nobody resamples
 SECONDS = 8
-PATIENCE = 60.0  # s for a program to come up on a busy machine
-TAGS = {
-    "/valaro/valence": "f",
-    "/valaro/arousal": "f",
-    "/valaro/va": "ff",
-    "/valaro/heatmap": "f" * 121,
-    "/valaro/gauss": "fffff",
-    "/valaro/quadrants": "ffff",
-    "/valaro/confidence": "f",
-    "/valaro/level": "f",
-    "/valaro/activity": "s",
-    "/valaro/time": "f",
-}
-
-Printed = dict[str, list[str]]  # address -> type tags, values
 
 
 @dataclass(frozen=True)
@@ -90,7 +70,8 @@ def show(request: pytest.FixtureRequest, server: Stage, tmp_path_factory: pytest
     played = np.concatenate([margin, sound, margin])
     soundfile.write(folder / "played.wav", np.stack([played, played], axis=1), RATE, subtype="FLOAT")
     saved, record = folder / "heard.wav", folder / "show.jsonl"
-    with oscdump(folder / "printed.txt") as (port, printed):
+    printed = folder / "printed.txt"
+    with oscdump(printed) as port:
         command = [sys.executable, "-m", "valaro.streamer", "listen", "--device", "pulse", "--no-display"]
         command += ["--osc", f"127.0.0.1:{port}", "--record", str(record), "--save-audio", str(saved)]
         with subprocess.Popen(command, env=server.env, stderr=subprocess.PIPE, text=True) as listener:
@@ -108,60 +89,12 @@ def show(request: pytest.FixtureRequest, server: Stage, tmp_path_factory: pytest
     return Show(sound, saved, records, bundles(printed.read_text()), listener.returncode, said)
 
 
-@contextlib.contextmanager
-def oscdump(printed: Path) -> Iterator[tuple[int, Path]]:
-    """liblo's receiver, once it listens: its port, and the file that it prints into."""
-    program = shutil.which("oscdump")
-    if program is None:
-        reason = "oscdump is not installed (Debian: liblo-tools)"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with printed.open("w") as output, subprocess.Popen([program, "-L", str(port)], stdout=output) as dump:
-        try:
-            knock = OscMessageBuilder("/knock").build().dgram
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-
-                def answered() -> bool:
-                    sender.sendto(knock, ("127.0.0.1", port))
-                    return "/knock" in printed.read_text()
-
-                wait_for(answered)
-            yield port, printed
-        finally:
-            dump.terminate()
-
-
-def bundles(printed: str) -> list[tuple[float, Printed]]:
-    """oscdump's lines (arrival in NTP's hexadecimal seconds, address, types, values), joined where one packet came."""
-    found: list[tuple[float, Printed]] = []
-    for line in printed.splitlines():
-        stamp, address, *rest = line.split()
-        if address == "/knock":
-            continue
-        whole, fraction = stamp.split(".")
-        at = int(whole, 16) + int(fraction, 16) / 2**32
-        if not found or found[-1][0] != at:
-            found.append((at, {}))
-        assert address not in found[-1][1]
-        found[-1][1][address] = rest
-    return found
-
-
 def numbers(printed: list[str]) -> list[float]:
     return [float(value) for value in printed[1:]]
 
 
 def lines_of(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def wait_for(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < deadline, "nothing happens"
-        time.sleep(0.05)
 
 
 def test_it_ends_in_good_order_and_has_lost_nothing(show: Show) -> None:

@@ -1,10 +1,7 @@
 """The OSC sink against python-osc's parser and against liblo's oscdump, over real sockets."""
 
 import logging
-import os
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,19 +16,9 @@ from valaro.streamer.errors import InputError, SinkError
 from valaro.streamer.messages import Affect
 from valaro.streamer.sinks.osc import Osc, packets, parse_destination
 
+from .oscdump import TAGS, bundles, oscdump, wait_for
+
 ETHERNET_PAYLOAD = 1472  # bytes of UDP that one unfragmented frame carries
-TAGS = {
-    "/valaro/valence": "f",
-    "/valaro/arousal": "f",
-    "/valaro/va": "ff",
-    "/valaro/heatmap": "f" * 121,
-    "/valaro/gauss": "fffff",
-    "/valaro/quadrants": "ffff",
-    "/valaro/confidence": "f",
-    "/valaro/level": "f",
-    "/valaro/activity": "s",
-    "/valaro/time": "f",
-}
 
 
 def an_affect(seed: int = 0, time: float = 12.5) -> Affect:
@@ -222,28 +209,16 @@ def test_close_twice_and_send_after_close(receiver: socket.socket) -> None:
 
 
 def test_oscdump_prints_what_was_sent(tmp_path: Path) -> None:
-    oscdump = shutil.which("oscdump")
-    if oscdump is None:
-        reason = "oscdump is not installed (Debian: liblo-tools)"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = port_of(probe)
-    affect = an_affect(2)
-    heard = tmp_path / "heard.txt"
-    sink = Osc(f"127.0.0.1:{port}")
-    with heard.open("w") as output, subprocess.Popen([oscdump, "-L", str(port)], stdout=output) as dump:
-        try:
-            deadline = time.monotonic() + 20
-            while len(lines := heard.read_text().split("\n")[:-1]) < len(TAGS) and time.monotonic() < deadline:
-                sink.send(affect)  # the first ones are lost while oscdump opens its port
-                time.sleep(0.05)
-        finally:
-            sink.close()
-            dump.terminate()
-    printed: dict[str, list] = {}
-    for line in lines[: len(TAGS)]:
-        _, address, tags, *values = line.split()
-        assert tags == TAGS[address]
-        printed[address] = [value.strip('"') if tags == "s" else float(value) for value in values]
-    check(printed, affect)
+    heard, affect = tmp_path / "heard.txt", an_affect(2)
+    with oscdump(heard) as port:
+        sink = Osc(f"127.0.0.1:{port}")
+        sink.send(affect)
+        sink.close()
+        wait_for(lambda: "/valaro/time" in heard.read_text())
+    ((_, printed),) = bundles(heard.read_text())
+    assert {address: tags for address, (tags, *_) in printed.items()} == TAGS
+    values = {
+        address: [value.strip('"') if tags == "s" else float(value) for value in each]
+        for address, (tags, *each) in printed.items()
+    }
+    check(values, affect)
