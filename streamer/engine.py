@@ -1,9 +1,12 @@
 """The tracker without a device, a thread or a clock: samples in, emissions out."""
 
+import math
+
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from ..kernels.sound import mix_down
 from ..models import grid
 from ..models.bundle import Bundle
 from ..models.features import BLOCK, BLOCKS, EMISSION, RATE
@@ -79,13 +82,10 @@ class Engine:
             raise ValueError(f"samples of shape {samples.shape}: (n,) or (n, channels) are wanted")
         if samples.size == 0:
             return np.zeros(0, dtype=np.float32)
-        if not np.abs(samples).max() <= _LIMIT:  # also true of NaN
-            bad = ~(np.abs(samples) <= _LIMIT)
-            self.bad_samples += int(np.count_nonzero(bad))
-            samples = np.where(bad, np.float32(0.0), samples)
-        if samples.ndim == 2:
-            samples = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
-        return np.ascontiguousarray(samples)
+        frames = samples[:, np.newaxis] if samples.ndim == 1 else samples
+        mono = np.empty(len(frames), dtype=np.float32)
+        self.bad_samples += mix_down(np.ascontiguousarray(frames), _LIMIT, mono)
+        return mono
 
     def _take(self, mono: NDArray[np.float32]) -> list[Affect]:
         emissions = []
@@ -112,7 +112,7 @@ class Engine:
     def _emit(self) -> Affect:
         heatmap = self._tracker.heatmap(self._state)
         mean, covariance = grid.moments(heatmap)
-        decibels = 10 * np.log10(self._power.mean() + 1e-12)
+        decibels = 10 * math.log10(self._power.mean() + 1e-12)
         activity: Activity = "music" if self._active.any() else "silence"
         return Affect(
             time=self._blocks // BLOCKS * EMISSION / RATE,
@@ -122,6 +122,6 @@ class Engine:
             heatmap=heatmap.reshape(grid.SIDE, grid.SIDE),
             quadrants=grid.quadrants(heatmap),
             confidence=float(grid.confidence(heatmap)),
-            level=float(np.clip(1 - decibels / _METER_FLOOR, 0.0, 1.0)),
+            level=min(max(1 - decibels / _METER_FLOOR, 0.0), 1.0),
             activity=activity,
         )

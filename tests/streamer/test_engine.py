@@ -1,3 +1,7 @@
+import gc
+import tracemalloc
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import soxr
@@ -116,7 +120,7 @@ def test_silence_drifts_to_the_neutral_prior() -> None:
     distance = [0.5 * np.abs(e.heatmap.ravel() - prior).sum() for e in emissions]
     assert emissions[19].activity == "music"
     assert all(e.activity == "silence" for e in emissions[22:])
-    assert all(later <= earlier + 1e-9 for earlier, later in zip(distance[22:], distance[23:], strict=False))
+    assert all(later <= earlier + 1e-9 for earlier, later in pairwise(distance[22:]))
     assert distance[-1] < 0.02
     assert emissions[-1].level == 0
 
@@ -154,6 +158,25 @@ def test_bad_samples_are_counted_and_harm_nobody(bad: float) -> None:
     mended = music(2)
     mended[1000:1100] = 0
     same(emissions, Engine(BUNDLE, RATE).push(mended))
+
+
+def test_nothing_grows_in_the_steady_state() -> None:
+    minute = music(60)
+    engine = Engine(BUNDLE, RATE)
+
+    def held_after(minutes: int) -> int:
+        for start in range(0, minutes * minute.size, 480):
+            engine.push(minute[start % minute.size :][:480])
+        gc.collect()  # also empties Python's stores of small tuples and floats
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = held_after(1)
+        after = held_after(2)
+    finally:
+        tracemalloc.stop()
+    assert after - before < 2048
 
 
 def test_warm_up_leaves_no_trace() -> None:
