@@ -112,7 +112,7 @@ def _our_power(samples: Float32) -> Float32:
     frames = np.empty(((samples.size - SHORT) // HOP + 1, SHORT), dtype=np.float32)
     spectrum.window_frames(samples, window, HOP, frames)
     power = np.empty((len(frames), SHORT // 2 + 1), dtype=np.float32)
-    spectrum.power_spectrum(rfft(frames, axis=1), 1.0, power)
+    spectrum.power_spectrum(rfft(frames, axis=1), 2, 1.0, power, np.empty(len(frames), dtype=np.float32))
     return power
 
 
@@ -138,7 +138,7 @@ def _our_shape(power: Float32) -> Float32:
 
 def _our_onsets(log_mel: Float32) -> Float32:
     out = np.empty((len(log_mel) - 1, 1), dtype=np.float32)
-    mel.onset_strength(log_mel, np.array([0, MELS]), out)
+    mel.onset_strength(log_mel, np.array([[0, MELS]]), out)
     return out
 
 
@@ -152,9 +152,8 @@ def _our_contrast(power: Float32) -> Float32:
     hops = power[: len(power) // HOPS * HOPS].reshape(-1, HOPS, power.shape[1])
     edges = np.round(np.array([24.0, 200.0, 400.0, 800.0, 1600.0, 3200.0, RATE / 2]) * SHORT / RATE).astype(np.int64)
     out = np.empty((len(hops), edges.size - 1), dtype=np.float32)
-    scratch = np.empty(power.shape[1], dtype=np.float32)
-    for block, contrast in zip(hops.mean(axis=1), out, strict=True):
-        spectrum.spectral_contrast(block, edges, 0.2, scratch, contrast)
+    for block, contrast in zip(hops, out, strict=True):
+        spectrum.spectral_contrast(block, edges, 0.2, contrast)
     return out
 
 

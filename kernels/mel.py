@@ -36,7 +36,7 @@ def cepstrum(log_mel: F32, dct: F32, out: F32) -> None:
                 out[i, c] += x * dct[b, c]
 
 
-@kernel("void(float32[:, ::1], float32[:, ::1])")
+@kernel("void(float32[:, ::1], float32[:, :])")
 def slope(rows: F32, out: F32) -> None:
     """Least-squares slope per row over the last w rows: rows (n + w - 1, d) -> out (n, d), w odd.
 
@@ -57,17 +57,17 @@ def slope(rows: F32, out: F32) -> None:
                 out[i, d] += g * rows[i + k, d]
 
 
-@kernel("void(float32[:, ::1], int64[::1], float32[:, ::1])")
-def onset_strength(log_mel: F32, splits: I64, out: F32) -> None:
-    """Mean rise of the log-mel from hop to hop, over groups of bands: log_mel (n + 1, bands) -> out (n, groups).
+@kernel("void(float32[:, ::1], int64[:, ::1], float32[:, :])")
+def onset_strength(log_mel: F32, groups: I64, out: F32) -> None:
+    """Mean rise of the log-mel from hop to hop, over groups of bands: log_mel (n + 1, bands) -> out (n, g).
 
-    Group g covers bands ``splits[g]`` to ``splits[g + 1]``; falls count as 0 (half-wave rectified flux;
+    Group g covers bands ``groups[g, 0]`` to ``groups[g, 1]``; falls count as 0 (half-wave rectified flux;
     Dixon, "Onset detection revisited", DAFx 2006, on log-mel as in SuperFlux). ``log_mel[0]`` is the hop before.
     """
-    frames, groups = out.shape
-    for i in range(frames):
-        for g in range(groups):
+    for i in range(out.shape[0]):
+        for g in range(groups.shape[0]):
+            low, high = groups[g]
             rise = np.float32(0.0)
-            for b in range(splits[g], splits[g + 1]):
+            for b in range(low, high):
                 rise += max(log_mel[i + 1, b] - log_mel[i, b], np.float32(0.0))
-            out[i, g] = rise / np.float32(splits[g + 1] - splits[g])
+            out[i, g] = rise / np.float32(high - low)

@@ -5,16 +5,31 @@ import numpy as np
 from ._jit import F32, Real, kernel
 
 
+@kernel("float64(float32[:], float64, float64, float64, float32[::1])")
+def remove_running_mean(values: F32, mean: Real, heard: Real, rate: Real, out: F32) -> float:
+    """Follow the mean of values (n,), and write what they are above it: out (n,); returns the new mean.
+
+    Each value moves the mean by ``rate`` of its distance; until ``1 / rate`` values were heard, ``heard`` of them
+    before these, the mean is the plain one.
+    """
+    for i in range(values.shape[0]):
+        mean += max(rate, 1.0 / (heard + i + 1.0)) * (values[i] - mean)
+        out[i] = values[i] - mean
+    return float(mean)
+
+
 @kernel("void(float32[::1], int64, float32, float32[::1])")
 def leaky_autocorrelation(onsets: F32, lags: int, decay: Real, acf: F32) -> None:
     """Fold new onset values into ``acf`` (lags + 1,): ``acf[l] <- decay * acf[l] + x_t * x_(t-l)``, hop by hop.
 
-    ``onsets`` (lags + n,) holds the last ``lags`` values and then the n new ones.
+    ``onsets`` (lags + n,) holds the last ``lags`` values and then the n new ones. What has faded to below 1e-30
+    becomes exactly 0: silence would end in subnormal numbers, which are slow.
     """
     for t in range(lags, onsets.shape[0]):
         x = onsets[t]
         for lag in range(lags + 1):
-            acf[lag] = decay * acf[lag] + x * onsets[t - lag]
+            a = decay * acf[lag] + x * onsets[t - lag]
+            acf[lag] = a if abs(a) > np.float32(1e-30) else np.float32(0.0)
 
 
 @kernel("void(float32[::1], int64, float32[::1])")

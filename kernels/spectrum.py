@@ -15,97 +15,151 @@ def window_frames(samples: F32, window: F32, hop: int, out: F32) -> None:
             out[i, j] = samples[start + j] * window[j]
 
 
-@kernel("void(complex64[:, ::1], float32, float32[:, ::1])")
-def power_spectrum(spectrum: C64, scale: Real, out: F32) -> None:
-    """``out = scale * |spectrum|^2``, both (n, bins)."""
+@kernel("void(complex64[:, ::1], int64, float32, float32[:, ::1], float32[::1])")
+def power_spectrum(spectrum: C64, first: int, scale: Real, out: F32, energy: F32) -> None:
+    """``out = scale * |spectrum|^2``, both (n, bins); energy (n,): its sum from bin ``first`` up."""
     frames, bins = out.shape
     for i in range(frames):
         for j in range(bins):
             re = spectrum[i, j].real
             im = spectrum[i, j].imag
             out[i, j] = scale * (re * re + im * im)
+        total = np.float32(0.0)
+        for j in range(first, bins):
+            total += out[i, j]
+        energy[i] = total
 
 
-@kernel("void(float32[:, ::1], int64, float32, float32[:, ::1])")
+@kernel("void(float32[::1], float32, float32[:])")
+def levels(power: F32, reference: Real, out: F32) -> None:
+    """Decibels of each power over ``reference``, not below -60: (n,) -> out (n,)."""
+    for i in range(power.shape[0]):
+        out[i] = 10.0 * np.log10(power[i] / reference + 1e-6)
+
+
+_LOWEST = 20.0  # Hz: no centroid, spread or roll-off is taken for less
+
+
+@kernel("void(float32[:, ::1], int64, float32, float32[:, :])")
 def spectral_shape(power: F32, first: int, bin_hz: Real, out: F32) -> None:
     """Centroid, spread, flatness and roll-off of power spectra (n, bins) from bin ``first`` up -> out (n, 4).
 
-    Centroid and spread (its standard deviation) are in Hz, weighted by magnitude; flatness is the geometric over
-    the arithmetic mean of the power, in 0..1; roll-off is the lowest frequency in Hz that has 85 % of the
-    magnitude below or at it. A spectrum without energy gives 0, 0, 1, 0.
+    Centroid and spread (its standard deviation) are weighted by magnitude; roll-off is the lowest frequency that has
+    85 % of the magnitude below or at it: all three in octaves over 1 kHz, 20 Hz at least. Flatness is the logarithm
+    of the geometric over the arithmetic mean of the power. A spectrum without energy counts as 20 Hz, and as flat.
     """
     tiny = 1e-30
     frames, bins = power.shape
+    count = bins - first
+    magnitude = np.empty(bins, np.float32)
     for i in range(frames):
         total = 0.0
         moment = 0.0
         second = 0.0
         energy = 0.0
-        logs = 0.0
-        product = 1.0
-        mantissas = 0
         for j in range(first, bins):
             p = power[i, j]
             m = np.sqrt(p)
+            magnitude[j] = m
             f = np.float32(j) * bin_hz
             total += m
             moment += m * f
             second += m * f * f
             energy += p
+        centroid, spread, flatness, rolloff = 0.0, 0.0, 1.0, 0.0
+        if total > 1e-15:
+            centroid = moment / total
+            spread = np.sqrt(max(second / total - centroid * centroid, 0.0))
             # One logarithm for eight bins: the product of eight float32 stays far inside float64's range.
-            product *= p + tiny
-            mantissas += 1
-            if mantissas == 8:
-                logs += np.log(product)
+            eighth = count // 8
+            logs = 0.0
+            for j in range(first, first + eighth):
                 product = 1.0
-                mantissas = 0
-        logs += np.log(product)
-        if total <= 1e-15:
-            out[i, 0] = 0.0
-            out[i, 1] = 0.0
-            out[i, 2] = 1.0
-            out[i, 3] = 0.0
-            continue
-        centroid = moment / total
-        out[i, 0] = centroid
-        out[i, 1] = np.sqrt(max(second / total - centroid * centroid, 0.0))
-        count = bins - first
-        out[i, 2] = np.exp(logs / count) / (energy / count + tiny)
-        threshold = 0.85 * total
-        below = 0.0
-        j = first
-        while j < bins - 1:
-            below += np.sqrt(power[i, j])
-            if below >= threshold:
-                break
-            j += 1
-        out[i, 3] = np.float32(j) * bin_hz
+                for k in range(8):
+                    product *= power[i, j + k * eighth] + tiny
+                logs += np.log(product)
+            product = 1.0
+            for j in range(first + 8 * eighth, bins):
+                product *= power[i, j] + tiny
+            logs += np.log(product)
+            flatness = np.exp(logs / count) / (energy / count + tiny)
+            below = 0.0
+            j = first
+            while j < bins - 1:
+                below += magnitude[j]
+                if below >= 0.85 * total:
+                    break
+                j += 1
+            rolloff = np.float32(j) * bin_hz
+        out[i, 0] = np.log2(max(centroid, _LOWEST) / 1000.0)
+        out[i, 1] = np.log2(max(spread, _LOWEST) / 1000.0)
+        out[i, 2] = np.log(flatness + 1e-6)
+        out[i, 3] = np.log2(max(rolloff, _LOWEST) / 1000.0)
 
 
-@kernel("void(float32[::1], int64[::1], float32, float32[::1], float32[::1])")
-def spectral_contrast(power: F32, edges: I64, quantile: Real, scratch: F32, out: F32) -> None:
-    """Peak over valley of each band of one power spectrum, in natural-log units -> out (bands,).
+@kernel("float32(float32[::1], int64)")
+def bound_of_smallest(values: F32, k: int) -> float:
+    """A bound with just k of the non-negative values (n,) at or below it; where values tie, with as few more as can be.
+
+    Non-negative floats are ordered as their bit patterns are, so that these can be bisected: at most 31 quick passes,
+    mostly half of that, where sorting or partitioning would stumble over its own branches.
+    """
+    bits = np.zeros(1, np.int32)
+    bound = bits.view(np.float32)
+    low, high = 0, 0x7F800000
+    while low < high:
+        bits[0] = (low + high) // 2
+        count = np.float32(0.0)
+        for j in range(values.shape[0]):
+            count += np.float32(1.0) if values[j] <= bound[0] else np.float32(0.0)
+        if count == k:
+            return bound[0]
+        if count > k:
+            high = bits[0]
+        else:
+            low = bits[0] + 1
+    bits[0] = low
+    return bound[0]
+
+
+@kernel("void(float32[:, ::1], int64[::1], float32, float32[::1])")
+def spectral_contrast(power: F32, edges: I64, quantile: Real, out: F32) -> None:
+    """Peak over valley of each band of the mean of power spectra (n, bins), in natural-log units -> out (bands,).
 
     Band b covers bins ``edges[b]`` to ``edges[b + 1]``. Its peak is the mean of the strongest ``quantile`` of the
     bins, its valley that of the weakest (Jiang et al., "Music type classification by spectral contrast feature",
-    ICME 2002). ``scratch`` holds at least the widest band.
+    ICME 2002).
     """
+    frames, bins = power.shape
+    mean = np.zeros(bins, np.float32)
+    for i in range(frames):
+        for j in range(bins):
+            mean[j] += power[i, j]
+    for j in range(bins):
+        mean[j] /= np.float32(frames)
     for b in range(out.shape[0]):
-        low = edges[b]
-        n = edges[b + 1] - low
-        band = scratch[:n]
-        band[:] = power[low : low + n]
-        band.sort()
+        band = mean[edges[b] : edges[b + 1]]
+        n = band.shape[0]
         k = max(1, int(np.round(quantile * n)))
-        valley = 0.0
-        peak = 0.0
-        for j in range(k):
-            valley += band[j]
-            peak += band[n - 1 - j]
+        low, high = bound_of_smallest(band, k), bound_of_smallest(band, n - k)
+        valley, peak = 0.0, 0.0
+        up_to_low, up_to_high = 0, 0
+        for j in range(n):
+            x = band[j]
+            if x <= low:
+                valley += x
+                up_to_low += 1
+            if x <= high:
+                up_to_high += 1
+            else:
+                peak += x
+        # Where values tie at a bound, as many of them as make up k.
+        valley -= (up_to_low - k) * low
+        peak += (up_to_high - (n - k)) * high
         out[b] = np.log(peak / k + 1e-20) - np.log(valley / k + 1e-20)
 
 
-@kernel("void(float32[::1], int64, float32[::1])")
+@kernel("void(float32[::1], int64, float32[:])")
 def zero_crossings(samples: F32, hop: int, out: F32) -> None:
     """Share of neighbouring samples of opposite sign in each hop: samples (n * hop + 1,) -> out (n,), 0..1.
 

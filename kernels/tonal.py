@@ -9,18 +9,30 @@ from ._jit import F32, Real, kernel
 def chroma(power: F32, filters: F32, out: F32) -> None:
     """Magnitude in each pitch class: power (>= bins,), filters (12, bins) -> out (12,), summing to 1 (0 if silent)."""
     classes, bins = filters.shape
-    for c in range(classes):
-        out[c] = 0.0
+    magnitude = np.sqrt(power[:bins])
     total = np.float32(0.0)
     for c in range(classes):
         s = np.float32(0.0)
         for j in range(bins):
-            s += filters[c, j] * np.sqrt(power[j])
+            s += filters[c, j] * magnitude[j]
         out[c] = s
         total += s
-    if total > 1e-12:
-        for c in range(classes):
-            out[c] /= total
+    for c in range(classes):
+        out[c] = out[c] / total if total > 1e-12 else np.float32(0.0)
+
+
+@kernel("float32(float32[::1], float32[::1], float32, float32[::1])")
+def follow(before: F32, now: F32, rate: Real, out: F32) -> float:
+    """``out = before + rate * (now - before)``, all (n,); returns how far it went, the sum of absolute steps.
+
+    What has faded to below 1e-30 becomes exactly 0: silence would end in subnormal numbers, which are slow.
+    """
+    way = np.float32(0.0)
+    for c in range(out.shape[0]):
+        x = before[c] + rate * (now[c] - before[c])
+        out[c] = x if x > np.float32(1e-30) else np.float32(0.0)
+        way += abs(out[c] - before[c])
+    return float(way)
 
 
 @kernel("void(float32[::1], float32[:, ::1], float32[:, ::1])")
@@ -42,6 +54,33 @@ def template_correlation(chroma: F32, templates: F32, out: F32) -> None:
             for c in range(12):
                 s += templates[t, c] * (chroma[(c + root) % 12] - mean)
             out[t, root] = s / norm if norm > 1e-9 else np.float32(0.0)
+
+
+@kernel("void(float32[::1], float32[:, ::1], float32[::1])")
+def key_cues(chroma: F32, profiles: F32, out: F32) -> None:
+    """Mode and clarity of the key of a chroma (12,) -> out (2,).
+
+    The tonic is that of the major or minor profile (2, 12, as for :func:`template_correlation`) that fits best. Mode:
+    how much better major fits there than minor, -2..2; clarity: how well the better one fits, -1..1.
+    """
+    fits = np.empty((2, 12), np.float32)
+    template_correlation(chroma, profiles, fits)
+    best = np.float32(-2.0)
+    for tonic in range(12):
+        major, minor = fits[0, tonic], fits[1, tonic]
+        if max(major, minor) > best:
+            best = max(major, minor)
+            out[0] = major - minor
+    out[1] = best
+
+
+@kernel("void(float32[::1], float32[:, ::1], float32[::1])")
+def chord_cues(chroma: F32, chords: F32, out: F32) -> None:
+    """How well each chord (t, 12, as for :func:`template_correlation`) fits on its best root: out (t,), -1..1."""
+    fits = np.empty((out.shape[0], 12), np.float32)
+    template_correlation(chroma, chords, fits)
+    for t in range(out.shape[0]):
+        out[t] = fits[t].max()
 
 
 @kernel("void(float32[::1], float32[::1])")
@@ -123,3 +162,27 @@ def roughness(hz: F32, amplitude: F32, count: int) -> float:
             lesser = min(amplitude[i], amplitude[j])
             total += lesser * lesser * (np.exp(-3.51 * x) - np.exp(-5.75 * x))
     return total / energy
+
+
+@kernel("float32(float32[::1], int64, float32)")
+def tonalness(amplitude: F32, count: int, power: Real) -> float:
+    """Decibels of ``count`` partials of Hann-windowed sound over the whole ``power`` of the spectrum, -30 at least."""
+    energy = 0.0
+    for i in range(count):
+        energy += amplitude[i] * amplitude[i]
+    # A windowed partial's energy is that of its peak times 1.5 bins' worth of leakage.
+    return 10.0 * np.log10(1.5 * energy / (power + 1e-12) + 1e-3)
+
+
+@kernel("void(float32[::1], float32[::1], int64, float32[::1])")
+def register(hz: F32, amplitude: F32, count: int, out: F32) -> None:
+    """Amplitude-weighted mean and spread of the pitch of ``count`` partials -> out (2,), octaves over 440 Hz."""
+    weight, mean, second = 1e-12, 0.0, 0.0
+    for i in range(count):
+        pitch = np.log2(max(hz[i], np.float32(20.0)) / np.float32(440.0))
+        weight += amplitude[i]
+        mean += amplitude[i] * pitch
+        second += amplitude[i] * pitch * pitch
+    mean /= weight
+    out[0] = mean
+    out[1] = np.sqrt(max(second / weight - mean * mean, 0.0))

@@ -43,6 +43,8 @@ _CHROMA_SMOOTH = 1 - np.exp(-0.1 / 0.3)  # chords: 0.3 s
 _KEY_SMOOTH = 1 - np.exp(-0.1 / 4.0)  # keys: 4 s
 _ONSET_SMOOTH = 1 - np.exp(-0.02 / 2.0)
 _PULSE_DECAY = np.float32(np.exp(-0.02 / 4.0))
+_PEAKS = 24  # partials at most
+_LOWEST_PEAK, _HIGHEST_PEAK = int(50 * _LONG / RATE), int(5000 * _LONG / RATE)  # bins
 
 
 def _columns(*groups: tuple[str, int]) -> dict[str, slice]:
@@ -136,7 +138,7 @@ class FeatureExtractor:
             np.linspace(filterbanks.mel_scale(20.0), filterbanks.mel_scale(RATE / 2), _MELS + 2)
         )[1:-1]
         low, high = (int(np.searchsorted(centres, hz)) for hz in (300.0, 3000.0))
-        self._onset_splits = [np.array(s, dtype=np.int64) for s in ((0, _MELS), (0, low), (high, _MELS))]
+        self._onset_groups = np.array([(0, _MELS), (0, low), (high, _MELS)], dtype=np.int64)
         octaves = np.array([0.0, 200.0, 400.0, 800.0, 1600.0, 3200.0, RATE / 2])
         self._contrast_edges = np.maximum(np.round(octaves * _SHORT / RATE).astype(np.int64), _FIRST_BIN)
         # "Spectrum power per mel band" of a full-scale sine is of order one per Hz; undo the area norm's 1 / Hz.
@@ -160,8 +162,8 @@ class FeatureExtractor:
     def step(self, state: FeatureState, block: Float32) -> tuple[FeatureState, Features]:
         """Take the next 100 ms (2400,) float32, finite; ``state`` is left as it was."""
         samples = np.concatenate((state.samples, block))
-        power, hop_power = self._short_spectra(samples)
-        mean_power = float(hop_power.mean())
+        power, hop_power, long_power, long_energy = self._spectra(samples)
+        mean_power = sum(hop_power.tolist()) / HOPS
         active = mean_power > max(_SILENT_POWER, _SILENT_RELATIVE * state.loudness ** (1 / _LOUDNESS))
         if active:
             weight = min(state.weight + 1.0, _REFERENCE_BLOCKS)
@@ -171,13 +173,12 @@ class FeatureExtractor:
         reference = max(loudness ** (1 / _LOUDNESS), _SILENT_POWER)
 
         hops = np.empty((HOPS, HOP_SIZE), dtype=np.float32)
-        log_mels, mfccs = self._timbre(state, power, hop_power, reference, samples, hops)
+        log_mels, mfccs = self._timbre(state, power, reference, hops)
+        spectrum.levels(hop_power, reference, hops[:, HOP_COLUMNS["level"].start])
+        spectrum.zero_crossings(samples[-BLOCK - 1 :], HOP, hops[:, HOP_COLUMNS["zero_crossings"].start])
         features = np.empty(BLOCK_SIZE, dtype=np.float32)
-        scratch = np.empty(_SHORT // 2 + 1, dtype=np.float32)
-        spectrum.spectral_contrast(
-            power.mean(axis=0), self._contrast_edges, 0.2, scratch, features[BLOCK_COLUMNS["contrast"]]
-        )
-        chroma, key_chroma = self._tonal(state, samples, features)
+        spectrum.spectral_contrast(power, self._contrast_edges, 0.2, features[BLOCK_COLUMNS["contrast"]])
+        chroma, key_chroma = self._tonal(state, long_power, long_energy, features)
         onset_mean, onsets, acf = self._pulse(state, hops[:, HOP_COLUMNS["onset"].start], features)
         new = FeatureState(
             samples=samples[BLOCK:],
@@ -193,24 +194,21 @@ class FeatureExtractor:
         )
         return new, Features(hops, features, mean_power, active)
 
-    def _short_spectra(self, samples: Float32) -> tuple[Float32, Float32]:
-        newest = samples[samples.size - (_SHORT + (HOPS - 1) * HOP) :]
+    def _spectra(self, samples: Float32) -> tuple[Float32, Float32, Float32, float]:
+        """Power and energy of the short spectra (HOPS, bins), (HOPS,), and of the long one (bins,), float."""
         frames = np.empty((HOPS, _SHORT), dtype=np.float32)
-        spectrum.window_frames(newest, self._window, HOP, frames)
+        spectrum.window_frames(samples[-_SHORT - (HOPS - 1) * HOP :], self._window, HOP, frames)
         power = np.empty((HOPS, _SHORT // 2 + 1), dtype=np.float32)
-        spectrum.power_spectrum(rfft(frames, axis=1), self._scale, power)
-        power[:, :_FIRST_BIN] = 0.0
-        return power, power.sum(axis=1)
+        energy = np.empty(HOPS, dtype=np.float32)
+        spectrum.power_spectrum(rfft(frames, axis=1), _FIRST_BIN, self._scale, power, energy)
+        frame = np.empty((1, _LONG), dtype=np.float32)
+        spectrum.window_frames(samples[-_LONG:], self._long_window, BLOCK, frame)
+        long_power = np.empty((1, _LONG // 2 + 1), dtype=np.float32)
+        long_energy = np.empty(1, dtype=np.float32)
+        spectrum.power_spectrum(rfft(frame, axis=1), _FIRST_BIN, self._long_scale, long_power, long_energy)
+        return power, energy, long_power[0], float(long_energy[0])
 
-    def _timbre(
-        self,
-        state: FeatureState,
-        power: Float32,
-        hop_power: Float32,
-        reference: float,
-        samples: Float32,
-        out: Float32,
-    ) -> tuple[Float32, Float32]:
+    def _timbre(self, state: FeatureState, power: Float32, reference: float, out: Float32) -> tuple[Float32, Float32]:
         log_mels = np.empty((HOPS + 1, _MELS), dtype=np.float32)
         log_mels[0] = state.log_mel
         first, offset, weights = self._mel
@@ -222,75 +220,41 @@ class FeatureExtractor:
             # Nothing was heard yet: the step from nothing to something is no onset of the music.
             log_mels[0] = log_mels[1]
             mfccs[: _SLOPE - 1] = mfccs[_SLOPE - 1]
-        slopes = np.empty((HOPS, _MFCC), dtype=np.float32)
-        mel.slope(mfccs, slopes)
-        shape = np.empty((HOPS, 4), dtype=np.float32)
-        spectrum.spectral_shape(power, _FIRST_BIN, RATE / _SHORT, shape)
-        shape[:, (0, 1, 3)] = np.log2(np.maximum(shape[:, (0, 1, 3)], 20.0) / 1000.0)
-        shape[:, 2] = np.log(shape[:, 2] + 1e-6)
-        onset = np.empty((HOPS, 1), dtype=np.float32)
-        for i, splits in enumerate(self._onset_splits):
-            mel.onset_strength(log_mels, splits, onset)
-            out[:, HOP_COLUMNS["onset"].start + i] = onset[:, 0]
-        crossings = np.empty(HOPS, dtype=np.float32)
-        spectrum.zero_crossings(samples[samples.size - BLOCK - 1 :], HOP, crossings)
         out[:, HOP_COLUMNS["log_mel"]] = log_mels[1:]
         out[:, HOP_COLUMNS["mfcc"]] = mfccs[_SLOPE - 1 :]
-        out[:, HOP_COLUMNS["mfcc_slope"]] = slopes
-        out[:, HOP_COLUMNS["shape"]] = shape
-        out[:, HOP_COLUMNS["level"].start] = 10 * np.log10(hop_power / reference + 1e-6)
-        out[:, HOP_COLUMNS["zero_crossings"].start] = crossings
+        mel.slope(mfccs, out[:, HOP_COLUMNS["mfcc_slope"]])
+        spectrum.spectral_shape(power, _FIRST_BIN, RATE / _SHORT, out[:, HOP_COLUMNS["shape"]])
+        mel.onset_strength(log_mels, self._onset_groups, out[:, HOP_COLUMNS["onset"]])
         return log_mels, mfccs
 
-    def _tonal(self, state: FeatureState, samples: Float32, out: Float32) -> tuple[Float32, Float32]:
-        frame: Float32 = (samples[samples.size - _LONG :] * self._long_window)[None, :]
-        power = np.empty((1, _LONG // 2 + 1), dtype=np.float32)
-        spectrum.power_spectrum(rfft(frame, axis=1), self._long_scale, power)
-        now = np.empty(12, dtype=np.float32)
-        tonal.chroma(power[0], self._chroma, now)
-        chroma = (state.chroma + _CHROMA_SMOOTH * (now - state.chroma)).astype(np.float32)
+    def _tonal(self, state: FeatureState, power: Float32, energy: float, out: Float32) -> tuple[Float32, Float32]:
+        now, chroma, key_chroma = np.empty((3, 12), dtype=np.float32)
+        tonal.chroma(power, self._chroma, now)
+        change = tonal.follow(state.chroma, now, _CHROMA_SMOOTH, chroma)
         # A plain mean until the time constant is reached: the first seconds count in full.
-        key_smooth = max(_KEY_SMOOTH, 1.0 / (state.weight + 1.0))
-        key_chroma = (state.key_chroma + key_smooth * (now - state.key_chroma)).astype(np.float32)
-        keys = np.empty((2, 12), dtype=np.float32)
-        tonal.template_correlation(key_chroma, _KEYS, keys)
-        chords = np.empty((4, 12), dtype=np.float32)
-        tonal.template_correlation(chroma, _CHORDS, chords)
-        tonic = int(keys.max(axis=0).argmax())
+        tonal.follow(state.key_chroma, now, max(_KEY_SMOOTH, 1.0 / (state.weight + 1.0)), key_chroma)
         out[BLOCK_COLUMNS["chroma"]] = chroma
+        out[BLOCK_COLUMNS["tonal_change"]] = change
         tonal.interval_classes(chroma, out[BLOCK_COLUMNS["intervals"]])
-        out[BLOCK_COLUMNS["key"]] = keys[0, tonic] - keys[1, tonic], keys[:, tonic].max()
-        out[BLOCK_COLUMNS["chords"]] = chords.max(axis=1)
-        out[BLOCK_COLUMNS["tonal_change"]] = np.abs(chroma - state.chroma).sum()
-        self._partials(power[0], out)
+        tonal.key_cues(key_chroma, _KEYS, out[BLOCK_COLUMNS["key"]])
+        tonal.chord_cues(chroma, _CHORDS, out[BLOCK_COLUMNS["chords"]])
+        hz, amplitude = np.empty((2, _PEAKS), dtype=np.float32)
+        found = tonal.spectral_peaks(power, _LOWEST_PEAK, _HIGHEST_PEAK, RATE / _LONG, 1e-5, hz, amplitude)
+        out[BLOCK_COLUMNS["roughness"]] = tonal.roughness(hz, amplitude, found)
+        out[BLOCK_COLUMNS["tonalness"]] = tonal.tonalness(amplitude, found, energy)
+        tonal.register(hz, amplitude, found, out[BLOCK_COLUMNS["register"]])
         return chroma, key_chroma
 
-    def _partials(self, power: Float32, out: Float32) -> None:
-        hz = np.empty(24, dtype=np.float32)
-        amplitude = np.empty(24, dtype=np.float32)
-        bin_hz = RATE / _LONG
-        found = tonal.spectral_peaks(power, int(50 / bin_hz), int(5000 / bin_hz), bin_hz, 1e-5, hz, amplitude)
-        out[BLOCK_COLUMNS["roughness"]] = tonal.roughness(hz, amplitude, found)
-        a, pitch = amplitude[:found], np.log2(np.maximum(hz[:found], 20.0) / 440.0)
-        weight = float(a.sum()) + 1e-12
-        mean = float(a @ pitch) / weight
-        out[BLOCK_COLUMNS["register"]] = mean, np.sqrt(max(float(a @ np.square(pitch - mean)) / weight, 0.0))
-        # A Hann-windowed partial holds its peak's energy times 1.5 bins' worth of leakage.
-        energy = float(power[_FIRST_BIN:].sum()) + 1e-12
-        out[BLOCK_COLUMNS["tonalness"]] = 10 * np.log10(1.5 * float(a @ a) / energy + 1e-3)
-
     def _pulse(self, state: FeatureState, onset: Float32, out: Float32) -> tuple[float, Float32, Float32]:
-        onset_mean = state.onset_mean
         centred = np.empty(_PULSE_LAGS + HOPS, dtype=np.float32)
         centred[:_PULSE_LAGS] = state.onsets
-        heard = HOPS * state.weight
-        for i in range(HOPS):
-            onset_mean += max(_ONSET_SMOOTH, 1.0 / (heard + i + 1.0)) * (float(onset[i]) - onset_mean)
-            centred[_PULSE_LAGS + i] = onset[i] - onset_mean
+        onset_mean = rhythm.remove_running_mean(
+            onset, state.onset_mean, HOPS * state.weight, _ONSET_SMOOTH, centred[_PULSE_LAGS:]
+        )
         acf = state.acf.copy()
         rhythm.leaky_autocorrelation(centred, _PULSE_LAGS, _PULSE_DECAY, acf)
-        found = np.empty(2, dtype=np.float32)
-        rhythm.pulse(acf, _SHORTEST_PULSE, found)
-        period = np.log2(found[1] / 25.0) if found[1] > 0 else 0.0
-        out[BLOCK_COLUMNS["pulse"]] = found[0], period, onset_mean
+        clarity, period, mean = range(BLOCK_COLUMNS["pulse"].start, BLOCK_COLUMNS["pulse"].stop)
+        rhythm.pulse(acf, _SHORTEST_PULSE, out[clarity:mean])
+        out[period] = np.log2(out[period] / 25.0) if out[period] > 0 else 0.0
+        out[mean] = onset_mean
         return onset_mean, centred[HOPS:], acf

@@ -35,3 +35,24 @@ def test_noise_has_no_clear_pulse() -> None:
     rhythm.leaky_autocorrelation(noise, 100, np.float32(0.995), acf)
     rhythm.pulse(acf, 12, out)
     assert out[0] < 0.4
+
+
+def test_the_running_mean_is_plain_at_first_and_then_forgets() -> None:
+    rng = np.random.default_rng(7)
+    x = rng.random(400).astype(np.float32)
+    out = np.empty(400, np.float32)
+    middle = rhythm.remove_running_mean(x[:100], 0.0, 0.0, 0.01, out[:100])
+    assert middle == pytest.approx(x[:100].mean(), rel=1e-6)
+    last = rhythm.remove_running_mean(x[100:], middle, 100.0, 0.01, out[100:])
+    mean, expected = 0.0, []
+    for t, value in enumerate(x.tolist()):
+        mean += max(0.01, 1 / (t + 1)) * (value - mean)
+        expected.append(value - mean)
+    assert last == pytest.approx(mean)
+    np.testing.assert_allclose(out, expected, atol=1e-6)
+
+
+def test_what_has_faded_is_nothing() -> None:
+    acf = np.full(101, 2e-30, np.float32)
+    rhythm.leaky_autocorrelation(np.zeros(300, np.float32), 100, np.float32(0.99), acf)
+    np.testing.assert_array_equal(acf, 0)

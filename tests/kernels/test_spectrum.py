@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import librosa
 import numpy as np
 import pytest
@@ -29,9 +31,20 @@ def test_window_frames_is_windowed_slices() -> None:
 def test_power_spectrum() -> None:
     rng = np.random.default_rng(0)
     z = (rng.standard_normal((3, 33)) + 1j * rng.standard_normal((3, 33))).astype(np.complex64)
-    out = np.empty((3, 33), np.float32)
-    spectrum.power_spectrum(z, np.float32(0.25), out)
+    out, energy = np.empty((3, 33), np.float32), np.empty(3, np.float32)
+    spectrum.power_spectrum(z, 2, np.float32(0.25), out, energy)
     np.testing.assert_allclose(out, 0.25 * np.abs(z) ** 2, rtol=1e-5)
+    np.testing.assert_allclose(energy, 0.25 * (np.abs(z[:, 2:]) ** 2).sum(axis=1), rtol=1e-5)
+
+
+def test_levels_are_decibels_over_the_reference_with_a_floor() -> None:
+    out = np.empty(4, np.float32)
+    spectrum.levels(np.array([0.02, 0.2, 0.002, 0.0], np.float32), np.float32(0.02), out)
+    np.testing.assert_allclose(out, [0, 10, -10, -60], atol=1e-4)
+
+
+def octaves(hz: np.ndarray) -> np.ndarray:
+    return np.log2(np.maximum(hz, 20) / 1000)
 
 
 def test_shape_against_librosa(power: np.ndarray) -> None:
@@ -44,30 +57,58 @@ def test_shape_against_librosa(power: np.ndarray) -> None:
     spread = librosa.feature.spectral_bandwidth(S=magnitude, sr=RATE, n_fft=SIZE)[0]
     rolloff = librosa.feature.spectral_rolloff(S=magnitude, sr=RATE, n_fft=SIZE, roll_percent=0.85)[0]
     flatness = librosa.feature.spectral_flatness(S=power[:, 2:].T, power=1.0, amin=1e-30)[0]
-    np.testing.assert_allclose(out[:, 0], centroid, rtol=1e-4)
-    np.testing.assert_allclose(out[:, 1], spread, rtol=1e-4)
-    np.testing.assert_allclose(out[:, 2], flatness, rtol=1e-3)
-    assert np.abs(out[:, 3] - rolloff).max() <= RATE / SIZE  # a bin, where the two round the sum differently
+    np.testing.assert_allclose(out[:, 0], octaves(centroid), atol=2e-4)
+    np.testing.assert_allclose(out[:, 1], octaves(spread), atol=2e-4)
+    np.testing.assert_allclose(out[:, 2], np.log(flatness + 1e-6), atol=1e-3)
+    # A bin, where the two round the sum differently.
+    assert np.abs(1000 * 2 ** out[:, 3] - rolloff).max() <= 1.01 * RATE / SIZE
 
 
 def test_shape_of_nothing_and_of_white_noise() -> None:
     out = np.empty((2, 4), np.float32)
     spectra = np.stack([np.zeros(1025), np.ones(1025)]).astype(np.float32)
     spectrum.spectral_shape(spectra, 2, np.float32(RATE / SIZE), out)
-    np.testing.assert_array_equal(out[0], [0, 0, 1, 0])
-    np.testing.assert_allclose(out[1, 0], 6000, rtol=0.01)
-    np.testing.assert_allclose(out[1, 2], 1, rtol=1e-4)
+    lowest = np.log2(20 / 1000)
+    np.testing.assert_allclose(out[0], [lowest, lowest, 0, lowest], atol=1e-5)
+    np.testing.assert_allclose(out[1, 0], np.log2(6), atol=0.01)
+    np.testing.assert_allclose(out[1, 2], 0, atol=1e-4)
+
+
+def test_the_bound_of_the_smallest_has_just_so_many_below() -> None:
+    rng = np.random.default_rng(5)
+    for n in (1, 2, 15, 751):
+        values = (rng.random(n) ** 8).astype(np.float32)
+        for k in {1, max(1, n // 5), n}:
+            assert np.count_nonzero(values <= spectrum.bound_of_smallest(values, k)) == k
+    tied = np.array([0, 0, 0, 0.5, 0.5, 1], np.float32)
+    assert [spectrum.bound_of_smallest(tied, k) for k in (1, 2, 4)] == [0, 0, 0.5]
+
+
+EDGES = np.array([2, 17, 34, 68, 137, 273, 1024])
+
+
+def contrast(power: np.ndarray) -> np.ndarray:
+    out = np.empty(6, np.float32)
+    spectrum.spectral_contrast(power, EDGES, np.float32(0.2), out)
+    return out
 
 
 def test_contrast_is_peak_over_valley(power: np.ndarray) -> None:
-    edges = np.array([2, 17, 34, 68, 137, 273, 1024])
-    row = power[3]
-    out, scratch = np.empty(6, np.float32), np.empty(1025, np.float32)
-    spectrum.spectral_contrast(row, edges, np.float32(0.2), scratch, out)
-    for b, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-        band = np.sort(row[low:high].astype(float))
-        k = max(1, round(0.2 * band.size))
-        assert out[b] == pytest.approx(np.log(band[-k:].mean() / band[:k].mean()), rel=1e-3)
+    tied = np.zeros((5, 1025), np.float32)
+    tied[:, ::3] = 1.0
+    tied[:, ::7] = 0.5
+    for hops in (power[3:8], tied):
+        out = contrast(hops)
+        for b, (low, high) in enumerate(pairwise(EDGES)):
+            band = np.sort(hops.astype(float).mean(axis=0)[low:high])
+            k = max(1, round(0.2 * band.size))
+            expected = np.log(band[-k:].mean() + 1e-20) - np.log(band[:k].mean() + 1e-20)
+            assert out[b] == pytest.approx(expected, rel=1e-3)
+
+
+def test_contrast_of_nothing_and_of_a_flat_spectrum_is_zero() -> None:
+    np.testing.assert_array_equal(contrast(np.zeros((5, 1025), np.float32)), 0)
+    np.testing.assert_allclose(contrast(np.full((5, 1025), 0.3, np.float32)), 0, atol=1e-6)
 
 
 def test_zero_crossings_of_a_sine() -> None:

@@ -55,6 +55,38 @@ def test_template_correlation_is_pearsons_r_on_each_root() -> None:
         assert out[t, root] == pytest.approx(np.corrcoef(np.roll(raw[t], root), chroma)[0, 1], abs=1e-5)
 
 
+def test_following_goes_part_of_the_way_and_ends_at_nothing() -> None:
+    rng = np.random.default_rng(8)
+    before, now = rng.random((2, 12)).astype(np.float32)
+    out = np.empty(12, np.float32)
+    way = tonal.follow(before, now, 0.25, out)
+    np.testing.assert_allclose(out, before + 0.25 * (now - before), rtol=1e-6)
+    assert way == pytest.approx(0.25 * np.abs(now - before).sum(), rel=1e-5)
+    assert tonal.follow(np.full(12, 1.1e-30, np.float32), np.zeros(12, np.float32), 0.25, out) > 0
+    np.testing.assert_array_equal(out, 0)
+
+
+def test_key_and_chord_cues_are_read_off_the_correlations() -> None:
+    rng = np.random.default_rng(9)
+    templates = rng.random((2, 12))
+    templates -= templates.mean(axis=1, keepdims=True)
+    templates = (templates / np.linalg.norm(templates, axis=1, keepdims=True)).astype(np.float32)
+    for chroma in rng.random((20, 12)).astype(np.float32):
+        fits = np.array([[np.corrcoef(np.roll(t, root), chroma)[0, 1] for root in range(12)] for t in templates])
+        key, chords = np.empty(2, np.float32), np.empty(2, np.float32)
+        tonal.key_cues(chroma, templates, key)
+        tonal.chord_cues(chroma, templates, chords)
+        tonic = fits.max(axis=0).argmax()
+        np.testing.assert_allclose(key, [fits[0, tonic] - fits[1, tonic], fits.max()], atol=1e-5)
+        np.testing.assert_allclose(chords, fits.max(axis=1), atol=1e-5)
+
+
+def test_cues_of_silence() -> None:
+    key = np.empty(2, np.float32)
+    tonal.key_cues(np.zeros(12, np.float32), np.eye(2, 12, dtype=np.float32), key)
+    np.testing.assert_array_equal(key, 0)
+
+
 def test_intervals_of_a_fifth_and_in_any_key() -> None:
     chroma = np.zeros(12, np.float32)
     chroma[[0, 7]] = 0.5
@@ -99,3 +131,20 @@ def test_a_semitone_is_rougher_than_a_fifth_at_any_level() -> None:
     semitone, fifth = spectrum_of(440.0, 466.2), spectrum_of(440.0, 660.0)
     assert rough(semitone) > 5 * rough(fifth)
     assert rough(semitone * np.float32(1e-4)) == pytest.approx(rough(semitone), rel=1e-3)
+
+
+def test_tonalness_is_the_share_of_the_partials() -> None:
+    a = np.array([0.3, 0.4, 9.0], np.float32)
+    assert tonal.tonalness(a, 2, 1.0) == pytest.approx(10 * np.log10(1.5 * 0.25 + 1e-3), rel=1e-5)
+    assert tonal.tonalness(a, 0, 1.0) == pytest.approx(-30, rel=1e-5)
+
+
+def test_register_is_the_weighted_mean_and_spread_of_pitch() -> None:
+    hz, a = np.array([220.0, 880.0, 1760.0, 5.0], np.float32), np.array([1.0, 2.0, 0.5, 9.0], np.float32)
+    out = np.empty(2, np.float32)
+    tonal.register(hz, a, 3, out)
+    pitch = np.array([-1.0, 1.0, 2.0])
+    mean = np.average(pitch, weights=a[:3])
+    np.testing.assert_allclose(out, [mean, np.sqrt(np.average((pitch - mean) ** 2, weights=a[:3]))], rtol=1e-5)
+    tonal.register(hz, a, 0, out)
+    np.testing.assert_array_equal(out, 0)

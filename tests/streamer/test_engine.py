@@ -1,5 +1,6 @@
 import gc
 import tracemalloc
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from valaro.models import load_bundle
+from valaro.models.features import BLOCK
 from valaro.models.tracker import Tracker
 from valaro.streamer import Affect, Engine
 from valaro.streamer.errors import InputError
@@ -177,6 +179,32 @@ def test_nothing_grows_in_the_steady_state() -> None:
     finally:
         tracemalloc.stop()
     assert after - before < 2048
+
+
+def leaves(state: object) -> Iterator[np.ndarray]:
+    """All numbers of a state that is made of named tuples."""
+    if isinstance(state, tuple):
+        for part in state:
+            yield from leaves(part)
+    else:
+        yield np.asarray(state)
+
+
+def test_twenty_minutes_of_music_and_silence_leave_a_state_of_normal_numbers() -> None:
+    """Silence lets means fade; were they to end as subnormal numbers, each block would cost many times as much."""
+    tracker = Tracker(BUNDLE)
+    sound = music(60).reshape(-1, BLOCK)
+    state = tracker.init()
+    for silence in (0, 4, 10, 0):  # minutes
+        for block in sound:
+            state, _ = tracker.step(state, block)
+        for _ in range(silence * len(sound)):
+            state, _ = tracker.step(state, np.zeros(BLOCK, np.float32))
+        for numbers in leaves(state):
+            assert np.isfinite(numbers).all()
+            if numbers.dtype.kind == "f":
+                assert not ((numbers != 0) & (np.abs(numbers) < np.finfo(numbers.dtype).tiny)).any()
+    assert tracker.heatmap(state).sum() == pytest.approx(1)
 
 
 def test_warm_up_leaves_no_trace() -> None:
