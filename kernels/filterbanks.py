@@ -1,4 +1,4 @@
-"""The constant tables that the loops read: mel triangles, the DCT, chroma filters."""
+"""The constant tables that the loops read: mel triangles, the DCT, chroma filters, an FFT's twiddles."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,3 +67,9 @@ def chroma_filters(
     weights /= np.sqrt(np.sum(weights**2, axis=0, keepdims=True))
     weights *= np.exp(-0.5 * ((pitch / 12 - centre_octave) / octave_width) ** 2)
     return np.ascontiguousarray(np.roll(weights, -3, axis=0)[:, :bins], dtype=np.float32)
+
+
+def twiddles(fft_size: int) -> NDArray[np.complex64]:
+    """``exp(-2 pi i r k / fft_size)`` for quarters r = 1, 2, 3 and k up to an eighth of the size: (3, size / 8 + 1)."""
+    turns = np.outer(np.arange(1, 4), np.arange(fft_size // 8 + 1)) / fft_size
+    return np.exp(-2j * np.pi * turns).astype(np.complex64)

@@ -131,6 +131,7 @@ class FeatureExtractor:
         # Scaled so that a spectrum's sum is the mean square of the frame (one-sided: twice).
         self._scale = np.float32(2.0 / (_SHORT * np.sum(np.square(self._window, dtype=np.float64))))
         self._long_scale = np.float32(2.0 / (_LONG * np.sum(np.square(self._long_window, dtype=np.float64))))
+        self._twiddles = filterbanks.twiddles(_LONG)
         self._mel = filterbanks.mel_triangles(RATE, _SHORT, _MELS, 20.0, RATE / 2)
         self._dct = filterbanks.dct_matrix(_MELS, _MFCC)
         self._chroma = filterbanks.chroma_filters(RATE, _LONG, high=5000.0)
@@ -196,17 +197,20 @@ class FeatureExtractor:
 
     def _spectra(self, samples: Float32) -> tuple[Float32, Float32, Float32, float]:
         """Power and energy of the short spectra (HOPS, bins), (HOPS,), and of the long one (bins,), float."""
-        frames = np.empty((HOPS, _SHORT), dtype=np.float32)
-        spectrum.window_frames(samples[-_SHORT - (HOPS - 1) * HOP :], self._window, HOP, frames)
+        # The long frame joins the short ones as four of their length: one call of the FFT for all.
+        frames = np.empty((HOPS + 4, _SHORT), dtype=np.float32)
+        spectrum.window_frames(samples[-_SHORT - (HOPS - 1) * HOP :], self._window, HOP, frames[:HOPS])
+        spectrum.window_quarters(samples[-_LONG:], self._long_window, frames[HOPS:])
+        spectra = rfft(frames, axis=1)
         power = np.empty((HOPS, _SHORT // 2 + 1), dtype=np.float32)
         energy = np.empty(HOPS, dtype=np.float32)
-        spectrum.power_spectrum(rfft(frames, axis=1), _FIRST_BIN, self._scale, power, energy)
-        frame = np.empty((1, _LONG), dtype=np.float32)
-        spectrum.window_frames(samples[-_LONG:], self._long_window, BLOCK, frame)
-        long_power = np.empty((1, _LONG // 2 + 1), dtype=np.float32)
+        spectrum.power_spectrum(spectra[:HOPS], _FIRST_BIN, self._scale, power, energy)
+        long_power = np.empty(_LONG // 2 + 1, dtype=np.float32)
         long_energy = np.empty(1, dtype=np.float32)
-        spectrum.power_spectrum(rfft(frame, axis=1), _FIRST_BIN, self._long_scale, long_power, long_energy)
-        return power, energy, long_power[0], float(long_energy[0])
+        spectrum.power_of_quarters(
+            spectra[HOPS:], self._twiddles, _FIRST_BIN, self._long_scale, long_power, long_energy
+        )
+        return power, energy, long_power, float(long_energy[0])
 
     def _timbre(self, state: FeatureState, power: Float32, reference: float, out: Float32) -> tuple[Float32, Float32]:
         log_mels = np.empty((HOPS + 1, _MELS), dtype=np.float32)

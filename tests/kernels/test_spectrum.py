@@ -3,7 +3,8 @@ from itertools import pairwise
 import librosa
 import numpy as np
 import pytest
-from valaro.kernels import spectrum
+from scipy.fft import rfft
+from valaro.kernels import filterbanks, spectrum
 
 RATE, SIZE = 24_000, 2048
 
@@ -35,6 +36,20 @@ def test_power_spectrum() -> None:
     spectrum.power_spectrum(z, 2, np.float32(0.25), out, energy)
     np.testing.assert_allclose(out, 0.25 * np.abs(z) ** 2, rtol=1e-5)
     np.testing.assert_allclose(energy, 0.25 * (np.abs(z[:, 2:]) ** 2).sum(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [16, 8192])
+def test_four_quarters_make_the_spectrum_of_the_whole(size: int) -> None:
+    rng = np.random.default_rng(4)
+    samples, window = rng.standard_normal(size).astype(np.float32), np.hanning(size).astype(np.float32)
+    frames = np.empty((4, size // 4), np.float32)
+    spectrum.window_quarters(samples, window, frames)
+    np.testing.assert_array_equal(frames, (samples * window).reshape(-1, 4).T)
+    out, energy = np.empty(size // 2 + 1, np.float32), np.empty(1, np.float32)
+    spectrum.power_of_quarters(rfft(frames, axis=1), filterbanks.twiddles(size), 2, 0.5, out, energy)
+    expected = 0.5 * np.abs(np.fft.rfft(samples.astype(float) * window)) ** 2
+    np.testing.assert_allclose(out, expected, atol=1e-6 * expected.max())
+    assert energy[0] == pytest.approx(expected[2:].sum(), rel=1e-5)
 
 
 def test_levels_are_decibels_over_the_reference_with_a_floor() -> None:
