@@ -7,6 +7,7 @@ without pickle. Whatever is missing, altered or of another version is refused wi
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -120,6 +121,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         )
         _check_shapes(bundle)
         bundle.topics  # noqa: B018 - raises for a half-life that cannot be
+        bundle.acoustic.precision_cholesky  # noqa: B018 - raises for a covariance that is not positive definite
     except KeyError as error:
         raise BundleError(f"{root}: the bundle lacks {error.args[0]}: {_RETRAIN}") from error
     except (TypeError, ValueError) as error:
@@ -132,8 +134,10 @@ def _manifest(root: Path) -> Mapping[str, Any]:
         manifest = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleError(f"{root}: no model bundle here (no {_MANIFEST}): {_RETRAIN}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{root / _MANIFEST}: cannot be read ({error}): {_RETRAIN}") from error
+    except OSError as error:
+        raise BundleError(f"{root / _MANIFEST}: cannot be read ({error.strerror}): {_RETRAIN}") from error
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{root / _MANIFEST}: not UTF-8: {_RETRAIN}") from error
     except json.JSONDecodeError as error:
         raise BundleError(f"{root / _MANIFEST}: not JSON (line {error.lineno}): {_RETRAIN}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
@@ -162,7 +166,7 @@ def _arrays(root: Path, manifest: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise BundleError(f"{root / _ARRAYS}: not an array file ({error}): {_RETRAIN}") from error
 
 

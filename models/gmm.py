@@ -36,7 +36,8 @@ class GMM:
     means: (K, D).
     covariances: (K, D, D) for kind "full", (K, D) variances for "diag"; positive definite.
 
-    Raises ValueError for shapes that do not belong together or a covariance that is not positive definite.
+    Raises ValueError for shapes that do not belong together, and at its first use for a covariance that is not
+    positive definite.
     """
 
     weights: NDArray[np.float64]

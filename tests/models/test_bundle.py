@@ -73,6 +73,15 @@ def test_missing_parts_are_refused(saved: Path, tmp_path: Path) -> None:
         load_bundle(saved)
 
 
+def test_a_file_instead_of_a_bundle_is_refused_in_one_plain_line(saved: Path) -> None:
+    with pytest.raises(BundleError, match="manifest.json: cannot be read") as caught:
+        load_bundle(saved / "aeg.npz")
+    assert "Errno" not in str(caught.value)
+    (saved / "manifest.json").write_bytes(b"\xff")
+    with pytest.raises(BundleError, match="not UTF-8"):
+        load_bundle(saved)
+
+
 def test_arrays_of_other_shapes_or_pickles_are_refused(saved: Path) -> None:
     import hashlib
     import io
@@ -92,6 +101,14 @@ def test_arrays_of_other_shapes_or_pickles_are_refused(saved: Path) -> None:
     swap(acoustic_means=np.full_like(arrays["acoustic_means"], np.nan))
     with pytest.raises(BundleError, match="not finite"):
         load_bundle(saved)
+    swap(acoustic_covariances=-arrays["acoustic_covariances"])
+    with pytest.raises(BundleError, match="not positive definite"):
+        load_bundle(saved)
     swap(acoustic_means=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(BundleError, match="not an array file"):
+        load_bundle(saved)
+    cut = (saved / "aeg.npz").read_bytes()[:-10]  # begins as an archive does
+    (saved / "aeg.npz").write_bytes(cut)
+    edit(saved, files={"aeg.npz": hashlib.sha256(cut).hexdigest()})
     with pytest.raises(BundleError, match="not an array file"):
         load_bundle(saved)
