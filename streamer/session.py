@@ -151,7 +151,7 @@ class Session:
             raise RuntimeError("a session runs once: make another")
         self._begun = True
         # A device has no second chance; anything else waits for room, so that nothing of it is lost.
-        write = self._ring.write_or_drop if getattr(self._source, "live", False) else self._ring.write
+        write = self._ring.write_or_drop if self._source.live else self._ring.write
         try:
             self._engine.warm_up()  # before the source opens, or the first sound would wait in the ring for it
             if not self._stopping:
@@ -235,11 +235,15 @@ class Stoppable(Protocol):
 
 @contextlib.contextmanager
 def stop_on_signals(running: Stoppable) -> Iterator[None]:
-    """Within it SIGINT (Ctrl-C) and SIGTERM end ``running`` in good order. From the main thread only (else ValueError).
+    """Within it SIGINT (Ctrl-C), SIGTERM and SIGHUP end ``running`` in good order.
 
-    The first signal puts the old handlers back, so that a second Ctrl-C interrupts at once whatever still hangs.
+    SIGHUP comes when the terminal is closed; where it is ignored (nohup), it stays so. The first signal puts the old
+    handlers back, so that a second Ctrl-C interrupts at once whatever still hangs. From the main thread only (else
+    ValueError).
     """
     old = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Windows has none
+        old[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
 
     def restore() -> None:
         for each, handler in old.items():

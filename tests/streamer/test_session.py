@@ -17,6 +17,7 @@ from valaro.streamer.sources import Memory
 from .fakes import Collect, CountingEngine, Endless, FullDisk
 
 HERE = Path(__file__)
+SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 def noise(frames: int, channels: int = 1) -> np.ndarray:
@@ -163,9 +164,9 @@ def test_a_session_runs_once_and_a_stopped_one_not_at_all() -> None:
         session.run()
 
 
-@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("which", SIGNALS)
 def test_a_signal_ends_it_in_good_order_and_the_old_handlers_come_back(which: signal.Signals) -> None:
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.getsignal(each) for each in SIGNALS}
     source, sink = Endless(), Collect()
     session = Session(source, CountingEngine(), [sink])
 
@@ -180,6 +181,16 @@ def test_a_signal_ends_it_in_good_order_and_the_old_handlers_come_back(which: si
     sender.join()
     assert (source.stops, sink.closings) == (1, 1)
     assert {each: signal.getsignal(each) for each in before} == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no hang-up signal here")
+def test_started_with_nohup_it_outlives_its_terminal() -> None:
+    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals(Session(Endless(), CountingEngine(), [])):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, old)
 
 
 def test_without_handlers_ctrl_c_still_closes_everything() -> None:
