@@ -57,7 +57,7 @@ class Terminal:
         self._picture = Picture(title, status)
         self._live: Live | None = None
         self._closed = False
-        if self._console.is_terminal and not (self._console.is_dumb_terminal or self._console.no_color):
+        if _can_draw(self._console):
             self._live = Live(
                 self._picture,
                 console=self._console,
@@ -83,10 +83,12 @@ class Terminal:
         try:
             self._console.file.write(plain_line(affect) + "\n")
             self._console.file.flush()
-        except OSError:
+        except BrokenPipeError:
             self._closed = True
             if self._unread is not None:
                 self._unread()
+        except OSError:  # a log on a full disk: its lines are lost, and the show goes on
+            pass
 
     def close(self) -> None:
         """Give the screen back as it was; may be called twice."""
@@ -94,6 +96,12 @@ class Terminal:
         if self._live is not None:
             live, self._live = self._live, None
             live.stop()
+
+
+def _can_draw(console: Console) -> bool:
+    if not console.is_terminal or console.is_dumb_terminal or console.no_color:
+        return False
+    return console.encoding.lower().startswith("utf")  # no other has the half blocks
 
 
 def plain_line(affect: Affect) -> str:
@@ -111,7 +119,7 @@ class Picture:
     def __init__(
         self, title: str, status: Callable[[], Sequence[str]] = tuple, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._title = title
+        self._title = _printable(title)
         self._status = status
         self._clock = clock
         self._newest: Affect | None = None
@@ -134,7 +142,7 @@ class Picture:
 
     def _rows(self, width: int, height: int) -> list[Row]:
         affect = self._newest
-        foot = [_text(f"  {line}", _DIM) for line in self._status()]
+        foot = [_text(f"  {_printable(line)}", _DIM) for line in self._status()]
         side = max(6, min(height - 4 - len(foot), (width - _PANEL - 5) // 2))  # the map's height in lines
         left = self._map(affect, side)
         right = self._panel(affect, min(max(width - 2 * side - 7, _PANEL), 60))
@@ -266,6 +274,11 @@ def _corners(side: int) -> list[tuple[tuple[int, int], str]]:
         ((side - 1, 1), q3),
         ((side - 1, 2 * side - len(q4) - 1), q4),
     ]
+
+
+def _printable(words: str) -> str:
+    """A file's name may hold line feeds and escapes, which would break the picture, and bytes that are no text."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
 
 
 def _text(words: str, style: Style) -> Row:

@@ -129,6 +129,44 @@ def test_without_a_terminal_each_emission_is_one_plain_line() -> None:
     assert "1:01.0  valence -0.91  arousal +0.91  Q1   0%  Q2 100%" in out.getvalue()
 
 
+def test_a_terminal_whose_encoding_has_no_half_blocks_gets_plain_lines() -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    sink = Terminal("a song", console=Console(file=out, force_terminal=True, color_system="truecolor"))
+    assert not sink.live
+    sink.send(an_affect())
+    assert out.buffer.getvalue().decode("ascii") == plain_line(an_affect()) + "\n"  # type: ignore[attr-defined]
+
+
+def test_no_name_of_a_file_can_break_the_picture() -> None:
+    name = "new\nline\x1b[2J\udcff"
+    picture = Picture(name, lambda: [f"recording {name}"])
+    lines = drawn(picture)
+    assert lines[0].startswith("  valaro  new�line�[2J�")
+    assert sum("recording new�line�[2J�" in line for line in lines) == 1
+
+
+class FullDisk(io.StringIO):
+    """A log that can't be written, but for its last line."""
+
+    full = True
+
+    def write(self, text: str, /) -> int:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+def test_a_log_on_a_full_disk_loses_its_lines_and_nothing_else() -> None:
+    calls: list[bool] = []
+    out = FullDisk()
+    sink = Terminal("a song", unread=lambda: calls.append(True), console=Console(file=out))
+    sink.send(an_affect())
+    out.full = False
+    sink.send(an_affect(time=1.0))
+    assert out.getvalue() == plain_line(an_affect(time=1.0)) + "\n"
+    assert calls == []
+
+
 class Unread(io.StringIO):
     """A pipe whose reader has gone."""
 
