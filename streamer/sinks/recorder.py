@@ -88,6 +88,8 @@ class Replay:
             raise InputError(f"a replay's speed must be above zero, not {speed}")
         self._speed = speed
         self._stopped = False
+        if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):  # it might be waited for without end
+            raise InputError(f"{self.path} cannot be read: a device or pipe, no recording")
         if next(iter(self), None) is None:  # a wrong file is refused before anything starts
             raise InputError(f"{self.path} holds no emission: record one with `valaro listen --record FILE`")
 
@@ -131,8 +133,9 @@ class Replay:
 def _affect(line: bytes, where: str) -> Affect:
     try:
         affect = Affect.from_record(json.loads(line))
-        numbers = [affect.time, affect.valence, affect.arousal, affect.confidence, affect.level]
-        if not np.isfinite(np.concatenate([numbers, affect.heatmap.ravel(), affect.covariance.ravel()])).all():
+        numbers = [affect.time, affect.valence, affect.arousal, affect.confidence, affect.level, *affect.tags.values()]
+        arrays = [array.ravel() for array in (affect.heatmap, affect.covariance, affect.quadrants)]
+        if not np.isfinite(np.concatenate([numbers, *arrays])).all():
             raise ValueError("not finite")
         return affect
     except KeyError as fault:

@@ -1,6 +1,8 @@
 """Recording a show and playing it back."""
 
 import json
+import math
+import os
 import resource
 import signal
 import threading
@@ -171,9 +173,12 @@ def test_a_record_with_a_wrong_value_is_refused_before_anything_starts(tmp_path:
         Replay(path)
 
 
-def test_a_record_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change", [{"valence": math.nan}, {"time": math.inf}, {"quadrants": [math.nan] * 4}, {"tags": {"calm": math.nan}}]
+)
+def test_a_record_that_is_not_finite_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
     path = tmp_path / "show.jsonl"
-    path.write_text(json.dumps(emissions(1)[0].record() | {"valence": float("nan")}))
+    path.write_text(json.dumps(emissions(1)[0].record() | change))
     with pytest.raises(InputError, match="line 1"):
         Replay(path)
 
@@ -183,6 +188,12 @@ def test_missing_empty_and_directory_are_refused(tmp_path: Path) -> None:
     for name, says in [("missing", "cannot be read"), ("empty", "no emission"), (".", "cannot be read")]:
         with pytest.raises(InputError, match=says):
             Replay(tmp_path / name)
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "show.jsonl")
+    with pytest.raises(InputError, match="device or pipe"):
+        Replay(tmp_path / "show.jsonl")
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), float("inf")])
