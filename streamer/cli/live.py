@@ -243,6 +243,7 @@ def _channel_numbers(text: str) -> list[int]:
     from ..errors import InputError
 
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and int(part) >= 1 for part in parts):
+    # Four digits are more than any device has; Python refuses to read some thousands of them.
+    if not all(part.isascii() and part.isdigit() and len(part) <= 4 and int(part) >= 1 for part in parts):
         raise InputError(f"--channels {text!r}: write numbers from 1, such as 1,2")
     return [int(part) for part in parts]

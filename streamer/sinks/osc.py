@@ -141,7 +141,7 @@ def parse_destination(text: str) -> tuple[str, int]:
         raise InputError(f"OSC destination {text!r} has no port: write HOST:PORT, such as 127.0.0.1:9000")
     if ":" in host and not bracketed:
         raise InputError(f"OSC destination {text!r}: write an IPv6 address in brackets, such as [::1]:9000")
-    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise InputError(f"OSC destination {text!r}: the port must be a number from 1 to 65535")
     host = host[1:-1] if bracketed else host
     if not host:

@@ -151,7 +151,7 @@ def _matches(wanted: str | int, usable: Sequence[AudioInput]) -> list[AudioInput
     if exact or not text:
         return _one_per_device(exact)
     if text.isdecimal():  # before parts of names, or 2 could mean every "2i2"
-        return [each for each in usable if each.index == int(text)]
+        return [each for each in usable if str(each.index) == text]
     return _one_per_device([each for each, _, full in names if text in full])
 
 

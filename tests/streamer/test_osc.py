@@ -140,6 +140,7 @@ def test_localhost_reaches_an_ipv4_receiver(receiver: socket.socket) -> None:
         ("127.0.0.1:http", "1 to 65535"),
         ("127.0.0.1:0", "1 to 65535"),
         ("127.0.0.1:65536", "1 to 65535"),
+        ("127.0.0.1:" + "9" * 5000, "1 to 65535"),  # more digits than Python turns into a number
         ("127.0.0.1:-1", "1 to 65535"),
         ("127.0.0.1:9٠00", "1 to 65535"),
         ("::1:9000", "brackets"),

@@ -186,6 +186,7 @@ def test_an_input_is_found_by_name_part_or_index(wanted: str | int | None, index
         ("Focusrite", ["'Focusrite'", "5 'HDA Intel'", "valaro devices"]),
         (3, ["3", "5 'HDA Intel'", "valaro devices"]),
         ("", ["valaro devices"]),
+        ("9" * 5000, ["valaro devices"]),  # more digits than Python turns into a number
     ],
 )
 def test_an_unknown_or_ambiguous_input_is_told_in_one_line(wanted: str | int, told: list[str]) -> None:
