@@ -3,13 +3,14 @@
 Needs matplotlib, the extra ``plot``.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import SinkError, ValaroError
+from .errors import ValaroError
 from .heatmap import QUADRANT_COLOURS, QUADRANT_NAMES, enlarge
 from .messages import Affect
 
@@ -36,21 +37,21 @@ def require_matplotlib() -> Any:
 def plot(affects: Sequence[Affect], title: str, path: Path) -> None:
     """Draw the emissions of one file as a PNG at ``path``.
 
-    Raises MissingExtraError without matplotlib, SinkError when the picture cannot be written, ValueError without
+    Raises MissingExtraError without matplotlib, OSError when the picture cannot be written, ValueError without
     emissions.
     """
     if not affects:
         raise ValueError("there is nothing to plot")
     figure = require_matplotlib()(figsize=_SIZE, dpi=120, facecolor=_PAPER)
+    title = title.encode(errors="replace").decode()  # a file's name may hold bytes that are no text
     figure.text(_LEFT, 0.955, title, color=_INK, fontsize=14, parse_math=False)
     times = np.array([affect.time for affect in affects])
     _lines(figure.add_axes((_LEFT, 0.555, _WIDTH, 0.335)), times, affects)
     _shares(figure.add_axes((_LEFT, 0.285, _WIDTH, 0.165)), times, affects)
     _strip(figure, affects)
-    try:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a title in letters that its font lacks: drawn as boxes
         figure.savefig(path, facecolor=_PAPER)
-    except OSError as fault:
-        raise SinkError(f"{path} cannot be written: {(fault.strerror or str(fault)).lower()}") from fault
 
 
 def _lines(axes: Any, times: np.ndarray, affects: Sequence[Affect]) -> None:

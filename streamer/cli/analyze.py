@@ -2,8 +2,9 @@
 
 import csv
 import json
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -156,7 +157,7 @@ def _row(affect: "Affect", file: str) -> list[Any]:
 
 
 def _save_text(heard: "Iterator[Affect]", file: str, form: Format, part: Path) -> None:
-    with part.open("w", encoding="utf-8", newline="") as stream:
+    with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         _write(heard, file, form, stream, header=True)
 
 
@@ -174,11 +175,11 @@ def _save_npz(affects: "Sequence[Affect]", file: str, part: Path) -> None:
         np.savez_compressed(stream, **arrays)
 
 
-def _into(path: Path, write: Any) -> None:
+def _into(path: Path, write: Callable[[Path], None]) -> None:
     """Write beside ``path`` and move it there when it is whole, so that no half file is ever taken for a result."""
     from ..errors import SinkError
 
-    part = path.with_name(f".{path.name}.part{path.suffix}")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")  # another analysis may write the same
     try:
         write(part)
         part.replace(path)

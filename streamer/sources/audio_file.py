@@ -1,8 +1,10 @@
 """Sound files: whatever libsndfile decodes (WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF ...), read block by block."""
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -74,7 +76,9 @@ def _open(path: Path) -> soundfile.SoundFile:
     if empty:
         raise AudioFileError(f"{path}: is empty")
     try:
-        return soundfile.SoundFile(path)
+        # As bytes where the system has them: soundfile refuses a name that is not valid in the terminal's encoding.
+        file: Any = path if os.name == "nt" else os.fsencode(path)
+        return soundfile.SoundFile(file)
     except UNDECODABLE as error:
         raise AudioFileError(f"{path}: is not a sound file that can be decoded ({_reason(error)})") from error
 
