@@ -1,10 +1,13 @@
 """The command line. Every fault becomes one line on stderr and an exit code: 2 for bad input, 1 for failure."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated, Any
+from io import TextIOWrapper
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -52,6 +55,8 @@ def _options(version: VersionOption = False) -> None:
 
 def main() -> None:
     """Entry point of ``valaro``."""
+    _prepare_streams()
+    signal.signal(signal.SIGTERM, _terminate)
     code = run(sys.argv[1:])
     # Python would report a pipe that nobody reads any more once again, when it flushes at the very end.
     try:
@@ -60,6 +65,20 @@ def main() -> None:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this, or a program without a console
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  as long as the program
+    if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
+        # As the files of --output: the same on every platform, and a name of any bytes comes out as it went in.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    """SIGTERM as an exception: half-written files are removed, and a training's processes end with it."""
+    raise SystemExit(128 + number)  # as the shell has it
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -71,8 +90,10 @@ def run(arguments: Sequence[str]) -> int:
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
         return 130  # as the shell has it for Ctrl-C
-    except SystemExit as end:  # how click takes a pipe that nobody reads any more, which is no fault
-        return 0 if isinstance(end.__context__, BrokenPipeError) else 1
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # how click takes a pipe that nobody reads any more: no fault
+            return 0
+        return end.code if isinstance(end.code, int) else 1
     except typer.Abort:
         return 1
     except _UsageError as fault:
@@ -93,5 +114,8 @@ def _report(fault: Exception) -> int:
     if isinstance(fault, ValaroError):
         tell(str(fault))
         return fault.exit_code
+    if isinstance(fault, OSError) and fault.strerror:  # the system's, not ours: a full disk, a closed terminal
+        tell(f"{fault.filename or 'the output'} cannot be used: {fault.strerror.lower()}")
+        return 1
     tell(f"unexpected fault, please report it: {type(fault).__name__}: {fault} (VALARO_DEBUG=1 shows where)")
     return 1

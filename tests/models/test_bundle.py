@@ -74,7 +74,7 @@ def test_missing_parts_are_refused(saved: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_instead_of_a_bundle_is_refused_in_one_plain_line(saved: Path) -> None:
-    with pytest.raises(BundleError, match="manifest.json: cannot be read") as caught:
+    with pytest.raises(BundleError, match=r"manifest\.json: cannot be read") as caught:
         load_bundle(saved / "aeg.npz")
     assert "Errno" not in str(caught.value)
     (saved / "manifest.json").write_bytes(b"\xff")

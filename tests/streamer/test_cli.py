@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from valaro.streamer.engine import Engine
 from valaro.streamer.messages import Affect
 
 from ..models.synthetic_bundle import synthetic_bundle
+from .oscdump import free_port, wait_for
 
 RATE = 24000
 FIELDS = [
@@ -96,6 +98,7 @@ def test_version(capsys: Captured) -> None:
         ["listen", "--file", "a.wav", "--channels", "1"],
         ["listen", "--channels", "0"],
         ["listen", "--channels", "left"],
+        ["listen", "--channels", "9" * 5000],
         ["listen", "--file", "no-such-file.wav"],
         ["listen", "--replay", "no-such-file.jsonl"],
         ["listen", "--replay", "a.jsonl", "--model", "b"],
@@ -182,6 +185,27 @@ def test_files_of_one_name_do_not_overwrite_each_other(song: Path, bundle: Path,
 def test_an_output_that_is_no_directory_is_one_line(song: Path, bundle: Path, capsys: Captured) -> None:
     assert run(["analyze", str(song), "--model", str(bundle), "--output", str(song)]) == 1
     one_line(capsys.readouterr().err)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_name_of_any_bytes_is_analyzed_and_comes_out_as_it_went_in(song: Path, bundle: Path, tmp_path: Path) -> None:
+    name = b"\xffalt \xe9\xa0\xb3\n.wav"  # no UTF-8, a letter that no Latin font has, a line feed
+    (tmp_path / os.fsdecode(name)).write_bytes(song.read_bytes())
+    analyze = [*map(os.fsencode, COMMAND), b"analyze", name, b"--model", os.fsencode(bundle), b"--format"]
+    table = subprocess.run([*analyze, b"csv"], cwd=tmp_path, capture_output=True, check=True)
+    assert table.stdout.split(b"\n", 1)[1].startswith(b'"' + name + b'",0.5,')
+    lines = subprocess.run([*analyze, b"jsonl"], cwd=tmp_path, capture_output=True, check=True).stdout.splitlines()
+    assert [os.fsencode(json.loads(line)["file"]) for line in lines] == [name] * 6
+    for form in (b"csv", b"jsonl", b"npz"):
+        plot = [b"--plot"] if form == b"npz" else []
+        done = subprocess.run(
+            [*analyze, form, b"--output", b"out", *plot], cwd=tmp_path, capture_output=True, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert (tmp_path / "out" / os.fsdecode(name + b".csv")).read_bytes() == table.stdout
+    assert sorted(os.listdir(os.fsencode(tmp_path / "out"))) == [
+        name + suffix for suffix in (b".csv", b".jsonl", b".npz", b".png")
+    ]
 
 
 def test_a_plot_is_a_picture(song: Path, bundle: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -278,6 +302,59 @@ def test_ctrl_c_and_sigterm_end_in_good_order(bundle: Path, tmp_path: Path, numb
     assert "Traceback" not in err
     assert "emissions, lost nothing" in err
     assert len(records(recording.read_text())) == 1 + len(out.splitlines())
+
+
+def test_sigterm_leaves_no_half_file_behind(bundle: Path, tmp_path: Path) -> None:
+    long, out = tmp_path / "long.flac", tmp_path / "out"
+    soundfile.write(long, np.zeros(3600 * 8000, dtype=np.int16), 8000)
+    command = [*COMMAND, "analyze", str(long), "--model", str(bundle), "--output", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        wait_for(lambda: running.poll() is not None or (out.exists() and any(out.iterdir())))
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate(timeout=30)
+    assert (running.returncode, err) == (128 + signal.SIGTERM, "")
+    assert list(out.iterdir()) == []
+
+
+def without_stdout(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, *arguments]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+
+
+def test_without_a_standard_output_it_runs_all_the_same(song: Path, bundle: Path) -> None:
+    done = without_stdout("analyze", str(song), "--model", str(bundle))
+    assert (done.returncode, done.stderr) == (0, "")
+    done = without_stdout("demo", "--seconds", "1", "--model", str(bundle))
+    assert done.returncode == 0
+    assert "sent 2 emissions" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_a_full_standard_output_is_one_line_and_does_not_end_a_show(song: Path, bundle: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        arguments = ["--model", str(bundle)]
+        done = subprocess.run(
+            [*COMMAND, "analyze", str(song), *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert "no space left" in one_line(done.stderr)
+        done = subprocess.run(
+            [*COMMAND, "demo", "--seconds", "1.5", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    assert "sent 3 emissions" in done.stderr
+
+
+def test_nobody_at_the_osc_destination_is_one_line_and_the_show_goes_on(bundle: Path, capsys: Captured) -> None:
+    port = free_port()
+    arguments = ["demo", "--seconds", "2", "--model", str(bundle), "--no-display", "--osc", f"127.0.0.1:{port}"]
+    assert run(arguments) == 0
+    refused, summary = capsys.readouterr().err.splitlines()
+    assert refused == f"valaro: OSC 127.0.0.1:{port}: nobody listens there; sending goes on"
+    assert "sent 4 emissions" in summary
 
 
 @pytest.mark.parametrize("command", ["analyze", "demo"])
