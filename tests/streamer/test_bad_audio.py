@@ -1,5 +1,6 @@
 """Files that no one should have made: one clear line each, or, for what can be played, all that can be played."""
 
+import json
 import logging
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import soundfile
 from valaro.models import load_bundle
 from valaro.models.tracker import Tracker
+from valaro.streamer.cli import run
 from valaro.streamer.engine import Engine
 from valaro.streamer.errors import AudioFileError
 from valaro.streamer.messages import Affect
@@ -96,6 +98,26 @@ def test_what_cannot_be_played_is_told_in_one_line(
     assert message.startswith(f"{path}: ")
     assert told in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("command", [["analyze"], ["listen", "--no-display", "--file"]])
+@pytest.mark.parametrize(("make", "suffix", "told"), NOT_PLAYABLE)
+def test_the_command_line_tells_the_same_line_and_says_bad_input(
+    tmp_path: Path,
+    make: Callable[[Path], None],
+    suffix: str,
+    told: str,
+    command: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / f"a file.{suffix}"
+    make(path)
+    assert run([*command, str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"valaro: {path}: ")
+    assert told in captured.err
+    assert captured.err.count("\n") == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
@@ -194,6 +216,23 @@ def test_whatever_can_be_played_gives_finite_heatmaps(tmp_path: Path, what: str)
         assert affect.heatmap.sum() == pytest.approx(1)
         assert np.all(np.isfinite([*affect.covariance.ravel(), *affect.quadrants, affect.confidence, affect.level]))
     assert (counters.frames, counters.dropped, counters.bad_samples) == (len(samples), 0, bad)
+
+
+@pytest.mark.parametrize("what", PLAYABLE)
+def test_the_command_line_gives_the_same_as_strict_json(
+    tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(constant: str) -> float:
+        raise AssertionError(f"{constant} is no JSON")
+
+    samples, rate, _ = PLAYABLE[what]
+    path = tmp_path / "odd.wav"
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    assert run(["analyze", str(path)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    heatmaps = [json.loads(line, parse_constant=refuse)["heatmap"] for line in captured.out.splitlines()]
+    np.testing.assert_allclose(heatmaps, [affect.heatmap for affect in listen(path)[0]], atol=1e-9)
 
 
 @pytest.mark.parametrize("what", ["zeros", "all NaN"])

@@ -144,6 +144,20 @@ def test_wrong_names_and_channels_get_one_line_each(pulse_stage: Stage) -> None:
     assert channel == "InputError audio input 'pulse' has channels 1 to 32, not 33"
 
 
+LISTEN = """
+from valaro.streamer.cli import run
+print(run(["listen", "--device", "Scarlett"]), run(["listen", "--device", "pulse", "--channels", "33"]))
+"""
+
+
+def test_listening_to_a_wrong_input_is_one_line_and_its_code(pulse_stage: Stage) -> None:
+    ended = python(pulse_stage, LISTEN)
+    assert ended.stdout == "1 2\n"
+    unknown, channel = ended.stderr.splitlines()
+    assert unknown.startswith("valaro: no audio input is called 'Scarlett'; there are ")
+    assert channel == "valaro: audio input 'pulse' has channels 1 to 32, not 33"
+
+
 VANISHING = """
 import sys
 from valaro.streamer.errors import DeviceError

@@ -281,6 +281,18 @@ def test_a_machine_without_inputs_says_so_in_one_line_and_nothing_else(wanted: s
     assert ended.stderr == ""
 
 
+COMMAND = "import sys; from valaro.streamer.cli import run; sys.exit(run({arguments}))"
+
+
+@pytest.mark.skipif(CARDS, reason="this machine has a sound card")
+@pytest.mark.parametrize("arguments", [["listen"], ["listen", "--device", "Scarlett", "--no-display"]])
+def test_listening_without_inputs_fails_in_one_line(arguments: list[str]) -> None:
+    ended = python(COMMAND.format(arguments=arguments), **BARE)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("valaro: no audio input was found")
+    assert ended.stderr.count("\n") == 1
+
+
 NO_LIBRARY = "import ctypes.util\nctypes.util.find_library = lambda name: None\n"
 
 
