@@ -1,6 +1,7 @@
 """``valaro train`` and ``valaro evaluate``: a model from annotated music, and how good it is."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +20,23 @@ def train(
     """Train a model bundle on annotated music. Needs the extra 'train' and, for MIDI, FluidSynth."""
     from ._notices import Notices, compiling_told, tell
 
+    _require_room(output)
     with Notices():
         with compiling_told():
             from ...models.training.train import train as fit
         path = fit(data, output, seed=seed, progress=tell)
     typer.echo(path)
+
+
+def _require_room(output: Path) -> None:
+    """Told before the training, not after its half hour."""
+    from ..errors import InputError
+
+    ground = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    if not ground.is_dir():
+        raise InputError(f"--output {output}: {ground} is a file; name a new directory")
+    if not os.access(ground, os.W_OK):
+        raise InputError(f"--output {output}: {ground} cannot be written to; name a directory elsewhere")
 
 
 def evaluate(

@@ -119,6 +119,14 @@ def test_bad_input_is_one_line_and_code_2(arguments: list[str], capsys: Captured
     assert captured.out == ""
 
 
+@pytest.mark.parametrize("below", ["", "new/bundle"])
+def test_a_model_that_could_not_be_written_is_refused_before_the_training(
+    below: str, song: Path, capsys: Captured
+) -> None:
+    assert run(["train", "--data", str(song.parent), "--output", str(song / below)]) == 2
+    assert f"{song} is a file" in one_line(capsys.readouterr().err)
+
+
 def test_an_unresolvable_host_is_one_line_and_code_1(capsys: Captured) -> None:
     assert run(["demo", "--seconds", "1", "--osc", "no-such-host.invalid:9000"]) == 1
     assert "no-such-host.invalid" in one_line(capsys.readouterr().err)
