@@ -40,12 +40,13 @@ def need_mido() -> None:
 def read_score(path: Path) -> Score:
     """Tempo map and length of a MIDI file. FileNotFoundError if it is absent, DataError if it is not MIDI."""
     import mido
+    from mido.midifiles.meta import KeySignatureError
 
     try:
         midi = mido.MidiFile(path)
     except FileNotFoundError:
         raise
-    except (OSError, EOFError, ValueError, LookupError) as error:
+    except (OSError, EOFError, ValueError, LookupError, KeySignatureError) as error:
         raise DataError(f"{path} is not a readable MIDI file ({error})") from error
     if midi.ticks_per_beat <= 0:
         raise DataError(f"{path} counts time in film frames, not in quarter notes")

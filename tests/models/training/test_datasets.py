@@ -178,3 +178,11 @@ def test_the_real_folder_is_what_its_notes_say() -> None:
 def test_a_score_without_tempo_runs_at_120(tmp_path: Path) -> None:
     synthetic.midi(tmp_path / "a.mid", quarters=4, bpm=120)
     assert read_score(tmp_path / "a.mid").seconds_at([0, 1, 8]) == pytest.approx([0, 0.5, 4.0])
+
+
+def test_a_score_in_a_key_that_there_is_not_is_named_and_not_a_defect(data: Path) -> None:
+    path = data / "vgmidi" / "midi" / "broken.mid"
+    key = b"\x00\xff\x59\x02\x0f\x05\x00\xff\x2f\x00"  # fifteen sharps in mode five, and the track's end
+    path.write_bytes(b"MThd\0\0\0\6\0\0\0\1\1\xe0MTrk" + len(key).to_bytes(4, "big") + key)
+    with pytest.raises(DataError, match=r"broken\.mid is not a readable MIDI file"):
+        read_score(path)
