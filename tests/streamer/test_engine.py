@@ -41,7 +41,7 @@ def run(samples: np.ndarray, rate: int = RATE, chunks: list[int] | None = None) 
     return emissions + engine.finish()
 
 
-def same(a: list[Affect], b: list[Affect]) -> None:
+def assert_same(a: list[Affect], b: list[Affect]) -> None:
     assert len(a) == len(b)
     for x, y in zip(a, b, strict=True):
         np.testing.assert_array_equal(x.heatmap, y.heatmap)
@@ -54,7 +54,7 @@ def same(a: list[Affect], b: list[Affect]) -> None:
 def test_any_chunking_gives_the_same_emissions(rate: int, chunks: list[int]) -> None:
     samples = music(2.2, rate)
     chunks = [*chunks, 960]  # however small the drawn ones, the test ends
-    same(run(samples, rate), run(samples, rate, chunks))
+    assert_same(run(samples, rate), run(samples, rate, chunks))
 
 
 def test_emission_k_is_due_at_exactly_12000_k_samples() -> None:
@@ -75,7 +75,7 @@ def test_a_reset_repeats_and_without_it_all_differs() -> None:
     samples = music(2)
     engine = Engine(BUNDLE, RATE)
     first = engine.push(samples) + engine.finish()
-    same(first, engine.push(samples) + engine.finish())
+    assert_same(first, engine.push(samples) + engine.finish())
     engine.push(music(3, seed=5))
     without = engine.push(samples)
     assert not np.allclose(first[-1].heatmap, without[3].heatmap, atol=1e-6)
@@ -159,7 +159,7 @@ def test_bad_samples_are_counted_and_harm_nobody(bad: float) -> None:
     assert all(np.isfinite(e.heatmap).all() for e in emissions)
     mended = music(2)
     mended[1000:1100] = 0
-    same(emissions, Engine(BUNDLE, RATE).push(mended))
+    assert_same(emissions, Engine(BUNDLE, RATE).push(mended))
 
 
 def test_nothing_grows_in_the_steady_state() -> None:
@@ -211,7 +211,7 @@ def test_warm_up_leaves_no_trace() -> None:
     samples = music(1)
     engine = Engine(BUNDLE, RATE)
     engine.warm_up()
-    same(engine.push(samples), Engine(BUNDLE, RATE).push(samples))
+    assert_same(engine.push(samples), Engine(BUNDLE, RATE).push(samples))
     assert engine.bad_samples == 0
 
 
