@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ _ROOT = Path(__file__).parent.parent
 # Numba notices a change in a kernel's own file only; a digest of all of them makes sure that no stale code is tested.
 _digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((_ROOT / "kernels").glob("*.py")))).hexdigest()
 os.environ["NUMBA_CACHE_DIR"] = str(_ROOT / "build" / "numba" / _digest[:16])
+
+# A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
