@@ -1,6 +1,7 @@
 """The living chain: a source fills a ring from its own thread, the session empties it into the engine and the sinks."""
 
 import contextlib
+import copy
 import logging
 import signal
 import threading
@@ -190,7 +191,8 @@ class Session:
     def _raise_failure(self) -> None:
         failure = self._source.failure
         if isinstance(failure, ValaroError):
-            raise failure
+            # A copy: the source keeps its own, whose traceback would keep the engine alive as long as the source.
+            raise copy.copy(failure) from failure
         if failure is not None:
             raise DeviceError(f"{self._source.name}: failed ({_one_line(failure)})") from failure
 

@@ -164,9 +164,9 @@ def _live(
     seconds: float | None = None,
 ) -> None:
     from ..session import EngineLike, Session, stop_on_signals
-    from ._notices import Notices, compiling_told, tell
+    from ._notices import Notices, compiling_told, libraries_silenced, tell
 
-    with Notices() as notices, ExitStack() as stack:
+    with libraries_silenced(), Notices() as notices, ExitStack() as stack:
         outputs = Outputs(osc, bundle, notices)
         stack.callback(outputs.close)
         source = make_source()

@@ -1,6 +1,7 @@
 """Real capture: a sound server plays, PortAudio records its monitor, the microphone hands it on."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,33 @@ def test_listening_to_a_wrong_input_is_one_line_and_its_code(pulse_stage: Stage)
     unknown, channel = ended.stderr.splitlines()
     assert unknown.startswith("valaro: no audio input is called 'Scarlett'; there are ")
     assert channel == "valaro: audio input 'pulse' has channels 1 to 32, not 33"
+
+
+@pytest.mark.parametrize(
+    ("what", "told"), [(signal.SIGKILL, ["went away"]), (signal.SIGSTOP, ["does not close", "sends nothing any more"])]
+)
+def test_a_server_that_dies_or_hangs_ends_listening_in_plain_lines(what: signal.Signals, told: list[str]) -> None:
+    command = [sys.executable, "-m", "valaro.streamer", "listen", "--device", "pulse"]
+    with (
+        stage() as server,
+        subprocess.Popen(
+            command, env=server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as listener,
+    ):
+        assert listener.stdout is not None
+        try:
+            listener.stdout.readline()
+            server.process.send_signal(what)
+            _, errors = listener.communicate(timeout=60)
+        finally:
+            listener.kill()
+            server.process.send_signal(signal.SIGCONT)
+    assert listener.returncode == 1
+    assert [line.startswith("valaro: audio input 'pulse' ") for line in errors.splitlines()] == [True] * len(told), (
+        errors
+    )
+    for line, words in zip(errors.splitlines(), told, strict=True):
+        assert words in line
 
 
 VANISHING = """
