@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import os
 import signal
 import socket
@@ -17,11 +18,15 @@ from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_message import OscMessage
 from valaro.models import load_bundle
 from valaro.streamer.cli import run
+from valaro.streamer.cli._notices import Notices
+from valaro.streamer.cli.live import _losses
 from valaro.streamer.demo import demo_piece
 from valaro.streamer.engine import Engine
 from valaro.streamer.messages import Affect
+from valaro.streamer.session import Session
 
 from ..models.synthetic_bundle import synthetic_bundle
+from .fakes import CountingEngine, Endless
 from .oscdump import free_port, wait_for
 
 RATE = 24000
@@ -183,6 +188,34 @@ def test_one_bad_file_does_not_stop_the_others(song: Path, bundle: Path, tmp_pat
     for line, name in zip(errors, ("missing.wav", "short.wav", "empty.wav"), strict=True):
         assert line.startswith("valaro: ")
         assert name in line
+
+
+def test_the_worst_of_several_files_decides_the_code(song: Path, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "song.wav.jsonl").mkdir()  # in the way of the result: a failure, code 1
+    analyze = ["analyze", "--model", str(bundle), "--output", str(tmp_path)]
+    assert run([*analyze, str(song)]) == 1
+    assert run([*analyze, "missing.wav", str(song)]) == run([*analyze, str(song), "missing.wav"]) == 2
+
+
+def test_notices_wait_while_the_picture_has_the_screen(capsys: Captured) -> None:
+    log = logging.getLogger("valaro.streamer.test")
+    with Notices() as notices:
+        log.warning("first")
+        notices.held = True
+        for number in range(30):
+            log.warning("held %d", number)
+        assert capsys.readouterr().err == "valaro: first\n"
+        assert notices.latest == "held 29"
+    assert capsys.readouterr().err == "".join(f"valaro: held {number}\n" for number in range(10, 30))
+    log.warning("nobody")
+    assert "valaro: nobody" not in capsys.readouterr().err
+
+
+def test_the_device_s_faults_are_told() -> None:
+    source = Endless()
+    source.flags = 3
+    session = Session(source, CountingEngine(), [])
+    assert _losses(session, source.rate) == ["3 device faults"]
 
 
 def test_files_of_one_name_do_not_overwrite_each_other(song: Path, bundle: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,18 @@ def test_ipv6_destination() -> None:
         sink = Osc(f"[::1]:{port_of(receiver)}")
         sink.send(an_affect())
         assert set(messages_of(receiver.recv(65536))) == set(TAGS)
+        sink.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no broadcast on the loopback")
+def test_a_broadcast_address_is_allowed() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as everyone:
+        everyone.bind(("", 0))
+        everyone.settimeout(5)
+        sink = Osc(f"127.255.255.255:{port_of(everyone)}")
+        sink.send(an_affect())
+        assert sink.faults == 0
+        assert everyone.recv(65536).startswith(b"#bundle\0")
         sink.close()
 
 

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ def emissions(count: int) -> list[Affect]:
                 float(grid.confidence(heatmap)),
                 0.5,
                 "music",
+                {"calm": 0.125 * k},
             )
         )
     return result
@@ -145,6 +147,20 @@ def test_a_replay_keeps_the_pace_until_it_is_stopped(tmp_path: Path) -> None:
     player.join(timeout=10)
     assert not player.is_alive()
     assert len(sink.kept) <= 1
+
+
+def test_a_second_show_in_one_file_begins_again_at_its_own_pace(tmp_path: Path) -> None:
+    path = tmp_path / "shows.jsonl"
+    first, second, third = (affect.record() for affect in emissions(3))
+    path.write_text("".join(json.dumps(each) + "\n" for each in (third, first, second)))
+    replay, sink = Replay(path, speed=1e-6), Memory()  # the third is due in days, and not before
+    player = threading.Thread(target=replay.run, args=([sink],))
+    player.start()
+    while len(sink.kept) < 2:
+        time.sleep(0.001)
+    replay.stop()
+    player.join(timeout=10)
+    assert [affect.time for affect in sink.kept] == [1.5, 0.5]
 
 
 @pytest.mark.parametrize(
