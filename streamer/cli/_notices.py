@@ -65,7 +65,7 @@ def libraries_silenced() -> Iterator[None]:
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        with open(kept, "w", encoding=ours.encoding, errors="backslashreplace", closefd=False) as sys.stderr:
+        with open(kept, "w", 1, ours.encoding, "backslashreplace", closefd=False) as sys.stderr:
             yield
     finally:
         sys.stderr = ours
