@@ -12,7 +12,7 @@ from ..errors import DataError
 from ..features import EMISSION, RATE
 from ..grid import CELL_AROUSAL, CELL_VALENCE, CELLS, cell_of, quadrants
 from . import metrics
-from .corpus import Example, Say, gather
+from .corpus import SETS, Example, Say, gather
 from .splits import Fold, grouped_folds
 from .train import fit, stream_theta
 
@@ -107,7 +107,7 @@ _LABELS |= {
 
 
 def _sets(examples: Sequence[Example]) -> list[str]:
-    return [name for name in ("4q", "emopia", "vgmidi") if any(e.set == name for e in examples)]
+    return [name for name in SETS if any(e.set == name for e in examples)]
 
 
 def _folds(examples: Sequence[Example], name: str, progress: Say) -> list[Fold]:
@@ -134,7 +134,10 @@ def _join(rows: Sequence[Mapping[str, float]]) -> Figures:
 
 
 def heatmaps(bundle: Bundle, example: Example) -> NDArray[np.float64]:
-    """The heatmap at each emission of a clip, as the live chain gives it: (emissions, 121)."""
+    """The heatmap at each emission of a clip: (emissions, 121).
+
+    As the live chain gives it, but for the 1e-9 a cell that keeps the decoder's logarithm finite.
+    """
     theta = stream_theta(bundle.projection, bundle.acoustic, bundle.topics, example)
     return theta @ bundle.affective.cell_masses()
 
