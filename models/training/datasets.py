@@ -187,9 +187,9 @@ def _read_emopia(folder: Path, missing: list[str]) -> tuple[Clip, ...]:
 
 def _read_vgmidi(folder: Path, missing: list[str]) -> tuple[Piece, ...]:
     traces = folder / "traces.json.gz"
-    need_mido()
     try:
         with gzip.open(traces, "rt", encoding="utf-8") as file:
+            need_mido()  # not before: who has no such set needs no mido
             records: dict[str, Any] = json.load(file)
     except (gzip.BadGzipFile, EOFError, ValueError) as error:
         raise DataError(f"{traces} cannot be read ({error}): fetch it again") from error

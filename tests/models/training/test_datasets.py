@@ -1,4 +1,6 @@
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -186,3 +188,13 @@ def test_a_score_in_a_key_that_there_is_not_is_named_and_not_a_defect(data: Path
     path.write_bytes(b"MThd\0\0\0\6\0\0\0\1\1\xe0MTrk" + len(key).to_bytes(4, "big") + key)
     with pytest.raises(DataError, match=r"broken\.mid is not a readable MIDI file"):
         read_score(path)
+
+
+def test_mido_is_asked_for_only_where_there_are_scores(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mido", None)  # as if it were not installed
+    with pytest.raises(DataError, match="pip install"):
+        datasets.load(data)
+    shutil.rmtree(data / "vgmidi")
+    assert datasets.load(data).four_q
+    with pytest.raises(DataError, match="no training data"):
+        datasets.load(data / "nowhere")
