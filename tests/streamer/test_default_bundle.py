@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 from valaro.models import load_bundle
 from valaro.streamer import Engine
@@ -36,3 +37,17 @@ def test_it_hears_which_real_music_is_aroused(data: Path) -> None:
         right += (mass[0] + mass[1] > mass[2] + mass[3]) == high
     assert len(clips) == 4 * EACH
     assert right >= 25  # guessing gets there once in a thousand times
+
+
+@pytest.mark.parametrize("decibels", [-30.0, 12.0])
+def test_the_rooms_gain_does_not_move_real_music(data: Path, decibels: float) -> None:
+    bundle = load_bundle()
+    for path, _ in chosen(data)[::2]:
+        samples, rate = soundfile.read(path, dtype="float32")
+        plain, moved = (
+            np.array([(affect.valence, affect.arousal) for affect in Engine(bundle, rate).push(sound)])
+            for sound in (samples, samples * np.float32(10 ** (decibels / 20)))
+        )
+        # Settled after twenty seconds, two time constants of the reference: a soft beginning that at this gain fell
+        # under (or rose over) the threshold of silence is forgotten by then.
+        assert np.abs(plain - moved)[40:].max() < 0.05
