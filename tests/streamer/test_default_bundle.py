@@ -43,7 +43,9 @@ def test_it_hears_which_real_music_is_aroused(data: Path) -> None:
 def test_the_rooms_gain_does_not_move_real_music(data: Path, decibels: float) -> None:
     bundle = load_bundle()
     for path, _ in chosen(data)[::2]:
-        samples, rate = soundfile.read(path, dtype="float32")
+        with soundfile.SoundFile(path) as sound_file:
+            samples = np.asarray(sound_file.read(dtype="float32"), dtype=np.float32)
+            rate = sound_file.samplerate
         plain, moved = (
             np.array([(affect.valence, affect.arousal) for affect in Engine(bundle, rate).push(sound)])
             for sound in (samples, samples * np.float32(10 ** (decibels / 20)))
