@@ -90,17 +90,20 @@ def emissions(path: Path, bundle: "Bundle") -> "Iterator[Affect]":
     from ..engine import Engine
     from ..errors import AudioFileError
     from ..sources import AudioFile
+    from ._signals import between_steps
 
     sound = AudioFile(path)
     engine = Engine(bundle, sound.rate)
     count = 0
-    for block in sound.blocks():
-        for affect in engine.push(block):
+    with between_steps() as let_signals_through:
+        for block in sound.blocks():
+            for affect in engine.push(block):
+                count += 1
+                yield affect
+            let_signals_through()
+        for affect in engine.finish():
             count += 1
             yield affect
-    for affect in engine.finish():
-        count += 1
-        yield affect
     if not count:
         raise AudioFileError(f"{path}: is shorter than half a second, the least that an emission needs")
 
