@@ -1,4 +1,4 @@
-"""From features to heatmaps: the stateful chain that the live engine and the evaluation both step through."""
+"""From sound to heatmaps: the stateful chain that the engine steps through."""
 
 from typing import NamedTuple
 
@@ -36,15 +36,10 @@ class Tracker:
     def step(self, state: TrackerState, block: NDArray[np.float32]) -> tuple[TrackerState, Features]:
         """Take the next 100 ms of 24 kHz mono sound, (2400,) float32, finite."""
         extracted, features = self._extractor.step(state.features, block)
-        state = state._replace(features=extracted)
-        return self.step_features(state, features), features
-
-    def step_features(self, state: TrackerState, features: Features) -> TrackerState:
-        """Take one block whose features are known already (the evaluation reads them from a cache)."""
         textured, vector, weight = texture.step(state.texture, features)
         posteriors = self._bundle.acoustic.posteriors(self._bundle.projection(vector[None, :]))
         topics = self._bundle.topics.step(state.topics, posteriors, np.array([weight]))
-        return state._replace(texture=textured, topics=topics)
+        return TrackerState(extracted, textured, topics), features
 
     def theta(self, state: TrackerState) -> NDArray[np.float64]:
         """The topic posterior (K,) now (AEG Eq. 3, with forgetting)."""

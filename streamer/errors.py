@@ -21,4 +21,17 @@ class SinkError(ValaroError):
     """An output that cannot be opened: an unresolvable host, an unwritable file."""
 
 
-__all__ = ["AudioFileError", "BundleError", "DataError", "DeviceError", "InputError", "SinkError", "ValaroError"]
+class MissingExtraError(ValaroError):
+    """A part of Valaro that needs packages which are not installed; the message holds the pip command."""
+
+
+__all__ = [
+    "AudioFileError",
+    "BundleError",
+    "DataError",
+    "DeviceError",
+    "InputError",
+    "MissingExtraError",
+    "SinkError",
+    "ValaroError",
+]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ValaroError
+from .errors import MissingExtraError
 from .heatmap import QUADRANT_COLOURS, QUADRANT_NAMES, enlarge
 from .messages import Affect
 
@@ -19,10 +19,6 @@ _VALENCE, _AROUSAL = "#b58cf2", "#f28f6b"
 _FRAMES = 12  # heatmaps in the strip
 _SIZE = (12.0, 8.0)  # inches
 _LEFT, _WIDTH = 0.075, 0.9  # of the page: one time axis for all rows
-
-
-class MissingExtraError(ValaroError):
-    """A part of Valaro that needs packages which are not installed."""
 
 
 def require_matplotlib() -> Any:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from ..protocols import Block
@@ -27,7 +28,7 @@ class Pace:
         return self._start + frames / self._rate - self._clock()
 
 
-class Feed:
+class Feed(ABC):
     """Base of ``Memory`` and ``AudioFile``: they say what the blocks are, this hands them on from its own thread."""
 
     live = False
@@ -72,9 +73,9 @@ class Feed:
         """True once no further block will come."""
         return self._finished.is_set()
 
+    @abstractmethod
     def blocks(self) -> Iterator[Block]:
         """The sound from its beginning, as float32 blocks (n, channels)."""
-        raise NotImplementedError
 
     def start(self, write: Callable[[Block], int]) -> None:
         """Hand the blocks to ``write`` from a thread of its own; what finds no room is offered again. Once only."""
