@@ -10,9 +10,10 @@ def window_frames(samples: F32, window: F32, hop: int, out: F32) -> None:
     """``out[i] = samples[i * hop : i * hop + N] * window``; out (n, N), samples at least (n - 1) * hop + N."""
     frames, size = out.shape
     for i in range(frames):
-        start = i * hop
+        # A slice's indices are known not to be negative: without that look at each of them the loop is vectorised.
+        frame = samples[i * hop : i * hop + size]
         for j in range(size):
-            out[i, j] = samples[start + j] * window[j]
+            out[i, j] = frame[j] * window[j]
 
 
 @kernel("void(complex64[:, ::1], int64, float32, float32[:, ::1], float32[::1])")
@@ -47,6 +48,7 @@ def power_of_quarters(quarters: C64, twiddles: C64, first: int, scale: Real, out
     """
     half = quarters.shape[1] - 1
     n = 2 * half
+    parts = np.empty((4, half + 1), np.float32)
     for k in range(half + 1):
         a = quarters[0, k]
         b = twiddles[0, k] * quarters[1, k]
@@ -54,16 +56,48 @@ def power_of_quarters(quarters: C64, twiddles: C64, first: int, scale: Real, out
         d = twiddles[2, k] * quarters[3, k]
         even, odd = a + c, b + d
         even_turned, odd_turned = a - c, b - d
-        # X[k] = even + odd, X[2n + k] = even - odd, X[n + k] and X[3n + k] = even_turned -+ i odd_turned; a real
-        # frame's X[4n - j] has the power of X[j].
-        out[k] = scale * ((even.real + odd.real) ** 2 + (even.imag + odd.imag) ** 2)
-        out[2 * n - k] = scale * ((even.real - odd.real) ** 2 + (even.imag - odd.imag) ** 2)
-        out[n + k] = scale * ((even_turned.real + odd_turned.imag) ** 2 + (even_turned.imag - odd_turned.real) ** 2)
-        out[n - k] = scale * ((even_turned.real - odd_turned.imag) ** 2 + (even_turned.imag + odd_turned.real) ** 2)
+        # X[k] = even + odd, X[2n - k] = even - odd, X[n + k] and X[n - k] = even_turned -+ i odd_turned, as far as
+        # their powers go: a real frame's X[4n - j] has that of X[j].
+        parts[0, k] = scale * ((even.real + odd.real) ** 2 + (even.imag + odd.imag) ** 2)
+        parts[1, k] = scale * ((even.real - odd.real) ** 2 + (even.imag - odd.imag) ** 2)
+        parts[2, k] = scale * ((even_turned.real + odd_turned.imag) ** 2 + (even_turned.imag - odd_turned.real) ** 2)
+        parts[3, k] = scale * ((even_turned.real - odd_turned.imag) ** 2 + (even_turned.imag + odd_turned.real) ** 2)
+    out[: half + 1] = parts[0]
+    out[n + half :] = parts[1, ::-1]
+    out[n : n + half + 1] = parts[2]
+    out[half : n + 1] = parts[3, ::-1]
     total = np.float32(0.0)
     for j in range(first, 2 * n + 1):
         total += out[j]
     energy[0] = total
+
+
+@kernel("void(float32[::1], float32[::1], float32[::1], int64, float32[:, ::1])")
+def window_newest(samples: F32, window: F32, long_window: F32, hop: int, out: F32) -> None:
+    """The newest samples as an FFT wants them: out (n + 4, N), n short frames and the quarters of a long one.
+
+    window (N,), long_window (4 N,); the last of the n :func:`window_frames`, ``hop`` apart, and the long frame of
+    :func:`window_quarters` both end with the samples, of which there are max(4 N, (n - 1) * hop + N) at least.
+    """
+    total, size = samples.shape[0], out.shape[1]
+    frames = out.shape[0] - 4
+    window_frames(samples[total - size - (frames - 1) * hop :], window, hop, out[:frames])
+    window_quarters(samples[total - 4 * size :], long_window, out[frames:])
+
+
+@kernel(
+    "void(complex64[:, ::1], complex64[:, ::1], int64, float32, float32, float32[:, ::1], float32[::1], float32[::1])"
+)
+def powers(
+    spectra: C64, twiddles: C64, first: int, scale: Real, long_scale: Real, out: F32, long_out: F32, energy: F32
+) -> None:
+    """Power of the spectra (n + 4, bins) of what :func:`window_newest` left: out (n, bins), long_out (4 bins - 3,).
+
+    energy (n + 1,): that of the short ones, then that of the long one, as :func:`power_spectrum` has it.
+    """
+    frames = out.shape[0]
+    power_spectrum(spectra[:frames], first, scale, out, energy[:frames])
+    power_of_quarters(spectra[frames:], twiddles, first, long_scale, long_out, energy[frames:])
 
 
 @kernel("void(float32[::1], float32, float32[:])")
@@ -74,6 +108,32 @@ def levels(power: F32, reference: Real, out: F32) -> None:
 
 
 _LOWEST = 20.0  # Hz: no centroid, spread or roll-off is taken for less
+
+
+@kernel("int64(float32[::1], float64)")
+def _reaching(values: F32, enough: float) -> int:
+    """The index at which the sum of the values reaches ``enough``, the last one at most.
+
+    By 32 at a time as long as these do not reach it: one by one, each addition would wait for the one before.
+    """
+    last = values.shape[0] - 1
+    below = 0.0
+    j = 0
+    while j + 32 <= last:
+        few = values[j : j + 32]
+        more = 0.0
+        for k in range(32):
+            more += few[k]
+        if below + more >= enough:
+            break
+        below += more
+        j += 32
+    while j < last:
+        below += values[j]
+        if below >= enough:
+            break
+        j += 1
+    return j
 
 
 @kernel("void(float32[:, ::1], int64, float32, float32[:, :])")
@@ -87,17 +147,21 @@ def spectral_shape(power: F32, first: int, bin_hz: Real, out: F32) -> None:
     tiny = 1e-30
     frames, bins = power.shape
     count = bins - first
-    magnitude = np.empty(bins, np.float32)
+    eighth = count // 8
+    magnitude = np.empty(count, np.float32)
+    products = np.empty(eighth, np.float64)
+    bits = products.view(np.int64)
     for i in range(frames):
         total = 0.0
         moment = 0.0
         second = 0.0
         energy = 0.0
-        for j in range(first, bins):
-            p = power[i, j]
+        row = power[i, first:]
+        for j in range(count):
+            p = row[j]
             m = np.sqrt(p)
             magnitude[j] = m
-            f = np.float32(j) * bin_hz
+            f = np.float32(first + j) * bin_hz
             total += m
             moment += m * f
             second += m * f * f
@@ -106,27 +170,27 @@ def spectral_shape(power: F32, first: int, bin_hz: Real, out: F32) -> None:
         if total > 1e-15:
             centroid = moment / total
             spread = np.sqrt(max(second / total - centroid * centroid, 0.0))
-            # One logarithm for eight bins: the product of eight float32 stays far inside float64's range.
-            eighth = count // 8
-            logs = 0.0
-            for j in range(first, first + eighth):
-                product = 1.0
-                for k in range(8):
-                    product *= power[i, j + k * eighth] + tiny
-                logs += np.log(product)
+            # One logarithm for all bins: the product of eight float32 stays far inside float64's range, and of the
+            # products the exponents are added up and the significands, 1 to 2 each, multiplied.
+            products[:] = 1.0
+            for k in range(8):
+                part = row[k * eighth : (k + 1) * eighth]
+                for j in range(eighth):
+                    products[j] *= part[j] + tiny
+            exponents = 0
+            for j in range(eighth):
+                exponents += bits[j] >> 52
+                bits[j] = (bits[j] & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000
             product = 1.0
-            for j in range(first + 8 * eighth, bins):
-                product *= power[i, j] + tiny
+            for j in range(eighth):
+                product *= products[j]
+            logs = np.log(product) + (exponents - 1023 * eighth) * np.log(2.0)
+            product = 1.0
+            for p in row[8 * eighth :]:
+                product *= p + tiny
             logs += np.log(product)
             flatness = np.exp(logs / count) / (energy / count + tiny)
-            below = 0.0
-            j = first
-            while j < bins - 1:
-                below += magnitude[j]
-                if below >= 0.85 * total:
-                    break
-                j += 1
-            rolloff = np.float32(j) * bin_hz
+            rolloff = np.float32(first + _reaching(magnitude, 0.85 * total)) * bin_hz
         out[i, 0] = np.log2(max(centroid, _LOWEST) / 1000.0)
         out[i, 1] = np.log2(max(spread, _LOWEST) / 1000.0)
         out[i, 2] = np.log(flatness + 1e-6)
@@ -202,8 +266,9 @@ def zero_crossings(samples: F32, hop: int, out: F32) -> None:
     ``samples[0]`` is the last sample of the hop before.
     """
     for i in range(out.shape[0]):
+        before, now = samples[i * hop : (i + 1) * hop], samples[i * hop + 1 : (i + 1) * hop + 1]
         crossings = 0
-        for j in range(i * hop, (i + 1) * hop):
-            if (samples[j] < 0.0) != (samples[j + 1] < 0.0):
+        for j in range(hop):
+            if (before[j] < 0.0) != (now[j] < 0.0):
                 crossings += 1
         out[i] = crossings / hop

@@ -99,6 +99,17 @@ def interval_classes(chroma: F32, out: F32) -> None:
         out[d - 1] = s / norm
 
 
+@kernel("void(float32[::1], float32[::1], float32[:, ::1], float32[:, ::1], float32[::1])")
+def harmony(chroma: F32, key_chroma: F32, profiles: F32, chords: F32, out: F32) -> None:
+    """:func:`interval_classes` of a chroma, :func:`key_cues` of a slower one, :func:`chord_cues` of the first.
+
+    out (6 + 2 + t,).
+    """
+    interval_classes(chroma, out[:6])
+    key_cues(key_chroma, profiles, out[6:8])
+    chord_cues(chroma, chords, out[8:])
+
+
 @kernel("int64(float32[::1], int64, int64, float32, float32, float32[::1], float32[::1])")
 def spectral_peaks(power: F32, first: int, last: int, bin_hz: Real, floor: Real, hz: F32, amplitude: F32) -> int:
     """The strongest local maxima of one power spectrum between two bins; returns how many, strongest not first.
@@ -107,17 +118,18 @@ def spectral_peaks(power: F32, first: int, last: int, bin_hz: Real, floor: Real,
     through the log power. ``hz`` and ``amplitude`` (capacity,): once full, a stronger peak takes the weakest's place.
     """
     capacity = hz.shape[0]
+    before, at, after = power[first - 1 : last - 1], power[first:last], power[first + 1 : last + 1]
     largest = np.float32(0.0)
-    for j in range(first, last):
-        largest = max(largest, power[j])
-    threshold = largest * floor
+    for j in range(at.shape[0]):
+        largest = max(largest, at[j])
     found = 0
     if largest <= 1e-20:
         return found
+    least = largest * floor
     weakest = 0
-    for j in range(first, last):
-        p = power[j]
-        if p < threshold or p <= power[j - 1] or p < power[j + 1]:
+    for j in range(at.shape[0]):
+        p = at[j]
+        if p < least or p <= before[j] or p < after[j]:
             continue
         slot = found
         if found == capacity:
@@ -126,18 +138,20 @@ def spectral_peaks(power: F32, first: int, last: int, bin_hz: Real, floor: Real,
             slot = weakest
         else:
             found += 1
-        left = np.log(power[j - 1] + 1e-20)
+        left = np.log(before[j] + 1e-20)
         mid = np.log(p)
-        right = np.log(power[j + 1] + 1e-20)
+        right = np.log(after[j] + 1e-20)
         bend = left - 2.0 * mid + right
         shift = 0.5 * (left - right) / bend if bend < -1e-9 else 0.0
-        hz[slot] = (j + shift) * bin_hz
+        hz[slot] = (first + j + shift) * bin_hz
         amplitude[slot] = np.exp(0.5 * (mid - 0.25 * (left - right) * shift))
         if found == capacity:
             weakest = 0
             for k in range(1, capacity):
                 if amplitude[k] < amplitude[weakest]:
                     weakest = k
+            # What is surely weaker need not be looked at: a branch that is foreseen, where a maximum is not.
+            least = max(least, np.float32(0.999999) * amplitude[weakest] * amplitude[weakest])
     return found
 
 
@@ -186,3 +200,18 @@ def register(hz: F32, amplitude: F32, count: int, out: F32) -> None:
     mean /= weight
     out[0] = mean
     out[1] = np.sqrt(max(second / weight - mean * mean, 0.0))
+
+
+@kernel("void(float32[::1], int64, int64, float32, float32, float32, int64, float32[::1])")
+def partials(
+    power: F32, first: int, last: int, bin_hz: Real, floor: Real, energy: Real, capacity: int, out: F32
+) -> None:
+    """:func:`roughness`, :func:`tonalness` and :func:`register` of the :func:`spectral_peaks` -> out (4,).
+
+    At most ``capacity`` of them; ``energy`` is that of the whole spectrum.
+    """
+    hz, amplitude = np.empty(capacity, np.float32), np.empty(capacity, np.float32)
+    found = spectral_peaks(power, first, last, bin_hz, floor, hz, amplitude)
+    out[0] = roughness(hz, amplitude, found)
+    out[1] = tonalness(amplitude, found, energy)
+    register(hz, amplitude, found, out[2:])

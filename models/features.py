@@ -76,6 +76,10 @@ BLOCK_COLUMNS = _columns(
 HOP_SIZE = HOP_COLUMNS["zero_crossings"].stop
 BLOCK_SIZE = BLOCK_COLUMNS["pulse"].stop
 
+# What one kernel writes at once.
+_HARMONY = slice(BLOCK_COLUMNS["intervals"].start, BLOCK_COLUMNS["chords"].stop)
+_PARTIALS = slice(BLOCK_COLUMNS["roughness"].start, BLOCK_COLUMNS["register"].stop)
+
 # Named so that a bundle can say what it was trained on; change it whenever a number below would change.
 LAYOUT = "1"
 
@@ -199,18 +203,21 @@ class FeatureExtractor:
         """Power and energy of the short spectra (HOPS, bins), (HOPS,), and of the long one (bins,), float."""
         # The long frame joins the short ones as four of their length: one call of the FFT for all.
         frames = np.empty((HOPS + 4, _SHORT), dtype=np.float32)
-        spectrum.window_frames(samples[-_SHORT - (HOPS - 1) * HOP :], self._window, HOP, frames[:HOPS])
-        spectrum.window_quarters(samples[-_LONG:], self._long_window, frames[HOPS:])
-        spectra = rfft(frames, axis=1)
+        spectrum.window_newest(samples, self._window, self._long_window, HOP, frames)
         power = np.empty((HOPS, _SHORT // 2 + 1), dtype=np.float32)
-        energy = np.empty(HOPS, dtype=np.float32)
-        spectrum.power_spectrum(spectra[:HOPS], _FIRST_BIN, self._scale, power, energy)
         long_power = np.empty(_LONG // 2 + 1, dtype=np.float32)
-        long_energy = np.empty(1, dtype=np.float32)
-        spectrum.power_of_quarters(
-            spectra[HOPS:], self._twiddles, _FIRST_BIN, self._long_scale, long_power, long_energy
+        energy = np.empty(HOPS + 1, dtype=np.float32)
+        spectrum.powers(
+            rfft(frames, axis=1),
+            self._twiddles,
+            _FIRST_BIN,
+            self._scale,
+            self._long_scale,
+            power,
+            long_power,
+            energy,
         )
-        return power, energy, long_power, float(long_energy[0])
+        return power, energy[:HOPS], long_power, float(energy[HOPS])
 
     def _timbre(self, state: FeatureState, power: Float32, reference: float, out: Float32) -> tuple[Float32, Float32]:
         log_mels = np.empty((HOPS + 1, _MELS), dtype=np.float32)
@@ -239,14 +246,8 @@ class FeatureExtractor:
         tonal.follow(state.key_chroma, now, max(_KEY_SMOOTH, 1.0 / (state.weight + 1.0)), key_chroma)
         out[BLOCK_COLUMNS["chroma"]] = chroma
         out[BLOCK_COLUMNS["tonal_change"]] = change
-        tonal.interval_classes(chroma, out[BLOCK_COLUMNS["intervals"]])
-        tonal.key_cues(key_chroma, _KEYS, out[BLOCK_COLUMNS["key"]])
-        tonal.chord_cues(chroma, _CHORDS, out[BLOCK_COLUMNS["chords"]])
-        hz, amplitude = np.empty((2, _PEAKS), dtype=np.float32)
-        found = tonal.spectral_peaks(power, _LOWEST_PEAK, _HIGHEST_PEAK, RATE / _LONG, 1e-5, hz, amplitude)
-        out[BLOCK_COLUMNS["roughness"]] = tonal.roughness(hz, amplitude, found)
-        out[BLOCK_COLUMNS["tonalness"]] = tonal.tonalness(amplitude, found, energy)
-        tonal.register(hz, amplitude, found, out[BLOCK_COLUMNS["register"]])
+        tonal.harmony(chroma, key_chroma, _KEYS, _CHORDS, out[_HARMONY])
+        tonal.partials(power, _LOWEST_PEAK, _HIGHEST_PEAK, RATE / _LONG, 1e-5, energy, _PEAKS, out[_PARTIALS])
         return chroma, key_chroma
 
     def _pulse(self, state: FeatureState, onset: Float32, out: Float32) -> tuple[float, Float32, Float32]:

@@ -52,6 +52,23 @@ def test_four_quarters_make_the_spectrum_of_the_whole(size: int) -> None:
     assert energy[0] == pytest.approx(expected[2:].sum(), rel=1e-5)
 
 
+def test_the_newest_samples_make_short_spectra_and_a_long_one() -> None:
+    """Hops of 3 over short frames of 16: the last of them, and the long frame of 64, end with the samples."""
+    rng = np.random.default_rng(5)
+    samples, long_window = (rng.standard_normal(n).astype(np.float32) for n in (70, 64))
+    window = rng.standard_normal(16).astype(np.float32)
+    frames = np.empty((3 + 4, 16), np.float32)
+    spectrum.window_newest(samples, window, long_window, 3, frames)
+    short, long = np.empty((3, 9), np.float32), np.empty(33, np.float32)
+    energy = np.empty(4, np.float32)
+    spectrum.powers(rfft(frames, axis=1), filterbanks.twiddles(64), 2, 0.5, 0.25, short, long, energy)
+    expected = [0.5 * np.abs(np.fft.rfft(samples[70 - end - 16 : 70 - end] * window)) ** 2 for end in (6, 3, 0)]
+    np.testing.assert_allclose(short, expected, rtol=1e-4, atol=1e-5)
+    whole = 0.25 * np.abs(np.fft.rfft(samples[-64:] * long_window)) ** 2
+    np.testing.assert_allclose(long, whole, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(energy, [*(each[2:].sum() for each in expected), whole[2:].sum()], rtol=1e-5)
+
+
 def test_levels_are_decibels_over_the_reference_with_a_floor() -> None:
     out = np.empty(4, np.float32)
     spectrum.levels(np.array([0.02, 0.2, 0.002, 0.0], np.float32), np.float32(0.02), out)
@@ -77,6 +94,24 @@ def test_shape_against_librosa(power: np.ndarray) -> None:
     np.testing.assert_allclose(out[:, 2], np.log(flatness + 1e-6), atol=1e-3)
     # A bin, where the two round the sum differently.
     assert np.abs(1000 * 2 ** out[:, 3] - rolloff).max() <= 1.01 * RATE / SIZE
+
+
+@pytest.mark.parametrize("bins", [5, 40, 1025])
+def test_shape_is_that_of_sums_and_logarithms_one_by_one(bins: int) -> None:
+    """Over 24 orders of magnitude, and with fewer bins than are taken at a time."""
+    power = (10 ** np.random.default_rng(6).uniform(-20, 4, (6, bins))).astype(np.float32)
+    power[1] = 10 ** np.linspace(4, -20, bins)
+    power[2] = 10 ** np.linspace(-20, 4, bins)
+    out = np.empty((6, 4), np.float32)
+    spectrum.spectral_shape(power, 2, np.float32(RATE / SIZE), out)
+    for row, (centroid, spread, flatness, rolloff) in zip(power[:, 2:].astype(float), out, strict=True):
+        magnitude, hz = np.sqrt(row), np.arange(2, bins) * RATE / SIZE
+        mean = np.average(hz, weights=magnitude)
+        deviation = np.sqrt(np.average((hz - mean) ** 2, weights=magnitude))
+        last = int(np.argmax(np.cumsum(magnitude) >= 0.85 * magnitude.sum()))
+        expected = [np.log2(max(each, 20) / 1000) for each in (mean, deviation, hz[last])]
+        np.testing.assert_allclose([centroid, spread, rolloff], expected, rtol=1e-4, atol=1e-4)
+        assert flatness == pytest.approx(np.log(np.exp(np.log(row).mean()) / row.mean() + 1e-6), rel=1e-4, abs=1e-4)
 
 
 def test_shape_of_nothing_and_of_white_noise() -> None:

@@ -148,3 +148,24 @@ def test_register_is_the_weighted_mean_and_spread_of_pitch() -> None:
     np.testing.assert_allclose(out, [mean, np.sqrt(np.average((pitch - mean) ** 2, weights=a[:3]))], rtol=1e-5)
     tonal.register(hz, a, 0, out)
     np.testing.assert_array_equal(out, 0)
+
+
+def test_harmony_and_partials_are_what_their_parts_say() -> None:
+    rng = np.random.default_rng(3)
+    chroma, slow = (rng.dirichlet(np.ones(12)).astype(np.float32) for _ in range(2))
+    profiles, chords = (rng.standard_normal((n, 12)).astype(np.float32) for n in (2, 4))
+    intervals, key, fits = np.empty(6, np.float32), np.empty(2, np.float32), np.empty(4, np.float32)
+    tonal.interval_classes(chroma, intervals)
+    tonal.key_cues(slow, profiles, key)
+    tonal.chord_cues(chroma, chords, fits)
+    out = np.empty(12, np.float32)
+    tonal.harmony(chroma, slow, profiles, chords, out)
+    np.testing.assert_allclose(out, np.concatenate((intervals, key, fits)), rtol=1e-5)
+
+    power = spectrum_of(220.0, 233.0, 700.0, 1300.0)
+    found, place = peaks(power), np.empty(2, np.float32)
+    tonal.register(*found, place)
+    four, energy = np.empty(4, np.float32), np.float32(power.sum())
+    tonal.partials(power, 17, 1706, BIN, np.float32(1e-5), energy, 24, four)
+    two = [tonal.roughness(*found), tonal.tonalness(*found[1:], energy)]
+    np.testing.assert_allclose(four, np.concatenate((two, place)), rtol=1e-5)
