@@ -31,6 +31,23 @@ QUADRANT_SHARE: NDArray[np.float64] = np.stack(
 )
 
 
+_MOST_ENTROPY = float(np.log(CELLS))
+_WITHIN = CELL_WIDTH**2 / 12  # variance of a mass that fills one cell evenly, along either axis
+
+# (121, 6): what a heatmap is summed with for its mass, its mean and its second moments about zero.
+_MONOMIALS: NDArray[np.float64] = np.stack(
+    [
+        np.ones(CELLS),
+        CELL_VALENCE,
+        CELL_AROUSAL,
+        CELL_VALENCE * CELL_VALENCE,
+        CELL_VALENCE * CELL_AROUSAL,
+        CELL_AROUSAL * CELL_AROUSAL,
+    ],
+    axis=1,
+)
+
+
 def quadrants(heatmap: NDArray[np.floating]) -> NDArray[np.float64]:
     """Mass of Q1, Q2, Q3, Q4: (..., 11, 11) or (..., 121) -> (..., 4), which sums to the heatmap's sum."""
     return _flat(heatmap) @ QUADRANT_SHARE
@@ -39,18 +56,21 @@ def quadrants(heatmap: NDArray[np.floating]) -> NDArray[np.float64]:
 def confidence(heatmap: NDArray[np.floating]) -> NDArray[np.float64]:
     """1 - entropy / log 121: 0 for a uniform heatmap, 1 for all mass in one cell; (..., 11, 11) -> (...)."""
     p = _flat(heatmap)
-    return 1.0 + np.sum(p * np.log(np.maximum(p, 1e-300)), axis=-1) / np.log(CELLS)
+    return 1.0 + np.vecdot(p, np.log(np.maximum(p, 1e-300))) / _MOST_ENTROPY
 
 
 def moments(heatmap: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean (..., 2) and covariance (..., 2, 2) of (valence, arousal), mass taken as uniform inside a cell."""
-    p = _flat(heatmap)
-    mean = np.stack([p @ CELL_VALENCE, p @ CELL_AROUSAL], axis=-1)
-    dv = CELL_VALENCE - mean[..., :1]
-    da = CELL_AROUSAL - mean[..., 1:]
-    within = CELL_WIDTH**2 / 12
-    vv, va, aa = (np.sum(p * x, axis=-1) for x in (dv * dv, dv * da, da * da))
-    return mean, np.stack([np.stack([vv + within, va], -1), np.stack([va, aa + within], -1)], -2)
+    sums = _flat(heatmap) @ _MONOMIALS
+    mean = sums[..., 1:3]
+    # Moments about the mean from those about zero: next to the variance inside a cell nothing is lost to cancellation.
+    rest = 2.0 - sums[..., :1]
+    covariance = np.empty((*mean.shape, 2))
+    covariance[..., 0, :] = sums[..., 3:5] - rest * mean[..., :1] * mean
+    covariance[..., 1, :] = sums[..., 4:6] - rest * mean[..., 1:] * mean
+    covariance[..., 0, 0] += _WITHIN
+    covariance[..., 1, 1] += _WITHIN
+    return mean, covariance
 
 
 def cell_of(valence: ArrayLike, arousal: ArrayLike) -> NDArray[np.intp]:
