@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..kernels.gaussian_grid import cell_masses, mix_cells, renormalise_cells
 from ..kernels.gmm import add_plane_statistics
 from .errors import DataError
+from .evidence import Evidence
 from .grid import CELL_AROUSAL, CELL_VALENCE, CELL_WIDTH, CELLS, EDGES, QUADRANT_SHARE
 
 SUBCELLS = 4  # nodes per side of a cell: 0.045 apart on the plane, closer than the smallest sigma
@@ -86,9 +87,9 @@ class AEG:
     def init(self) -> tuple[()]:
         return ()
 
-    def step(self, state: tuple[()], theta: NDArray[np.float64]) -> tuple[tuple[()], NDArray[np.float64]]:
-        """theta (K,) -> the same state and the log heatmap (121,), finite; its exponential sums to 1."""
-        heatmap = self.affective.heatmap(theta)
+    def step(self, state: tuple[()], evidence: Evidence) -> tuple[tuple[()], NDArray[np.float64]]:
+        """The same state, and the log heatmap (121,) of the evidence's theta, finite; its exponential sums to 1."""
+        heatmap = self.affective.heatmap(evidence.theta)
         return state, np.log((heatmap + LOG_FLOOR) / (1.0 + CELLS * LOG_FLOOR))
 
 

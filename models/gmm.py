@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.cluster.vq import kmeans2
 
 from ..kernels import gmm as kernels
 from .errors import DataError
@@ -292,6 +291,8 @@ def _initial(
     x: NDArray[np.floating], K: int, kind: Kind, space: _Space, subsample: int, rng: np.random.Generator
 ) -> GMM:
     """k-means++ and a few k-means steps in the scaled space, then one M-step from the hard assignment."""
+    from scipy.cluster.vq import kmeans2  # 7 MB and a tenth of a second that listening has no use for
+
     subsample = max(subsample, K)
     drawn = x[np.sort(rng.choice(x.shape[0], subsample, replace=False))]
     scaled = (drawn - space.mean) / space.scale

@@ -8,6 +8,8 @@ from valaro.models.aeg import AEG, AffectiveGMM, Points, Regions, fit_affective,
 from valaro.models.errors import DataError
 from valaro.models.grid import CELLS, cell_of, moments, quadrants
 
+from .synthetic_bundle import random_evidence
+
 F64 = NDArray[np.float64]
 
 TRUTH = AffectiveGMM(
@@ -226,12 +228,15 @@ def test_heatmap_has_the_mixtures_mean_and_sums_to_one() -> None:
 
 def test_decoder_gives_a_finite_log_heatmap_and_has_no_memory() -> None:
     decoder, theta = AEG(TRUTH), np.array([0.0, 1.0, 0.0])
-    state, log_heatmap = decoder.step(decoder.init(), theta)
+    evidence = random_evidence(1)[0]._replace(theta=theta)
+    state, log_heatmap = decoder.step(decoder.init(), evidence)
     assert state == decoder.init() == ()
     assert np.isfinite(log_heatmap).all()
     assert np.exp(log_heatmap).sum() == pytest.approx(1.0, abs=1e-12)
     np.testing.assert_allclose(np.exp(log_heatmap), TRUTH.heatmap(theta), atol=1e-6)
-    np.testing.assert_array_equal(decoder.step(state, theta)[1], log_heatmap)
+    np.testing.assert_array_equal(decoder.step(state, evidence)[1], log_heatmap)
+    other = random_evidence(1, seed=9)[0]._replace(theta=theta)
+    np.testing.assert_array_equal(decoder.step(state, other)[1], log_heatmap)  # theta is all that it hears
 
 
 def test_a_component_outside_the_plane_stays_finite() -> None:
