@@ -1,7 +1,7 @@
 """A model on disk: a directory of plain arrays and one manifest that vouches for every byte of them.
 
 ``manifest.json`` names the schema, the feature layout and the sha256 of each file; arrays are ``.npz`` read
-without pickle. Whatever is missing, altered or of another version is refused with one line.
+without pickle, the network is ONNX. Whatever is missing, altered or of another version is refused with one line.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import texture
-from .aeg import AffectiveGMM
+from .activity import Judge
+from .aeg import AEG, AffectiveGMM
+from .crf import CRF, CRFState
 from .errors import BundleError
+from .evidence import Decoder, Evidence, chain_features
 from .features import BLOCK, LAYOUT, RATE
 from .gmm import GMM
+from .lstm import LSTM
+from .pool import Pool, alone
 from .topics import Topics
 
-SCHEMA = 1
+SCHEMA = 2
+FUSION = "fusion"  # the pool of all, by name
 _MANIFEST = "manifest.json"
-_ARRAYS = "aeg.npz"
+_AEG, _CRF, _LSTM, _POOL, _JUDGE = "aeg.npz", "crf.npz", "lstm.onnx", "pools.npz", "activity.npz"
 _RETRAIN = "reinstall Valaro, or train one with `valaro train`"
+_MOST = 500_000_000  # bytes of arrays in one file, far more than any has: what is small on disk may unpack to any size
 
 
 @dataclass(frozen=True)
@@ -42,12 +49,29 @@ class Projection:
         return np.matmul(x - self.mean, self.matrix, dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """A trained model: the acoustic mixture, the affective Gaussians, and how the topic posterior forgets.
+@dataclass(frozen=True, eq=False)
+class _Chain:
+    """The CRF as a decoder of evidence."""
 
-    ``half_life`` is in seconds; ``prior_seconds`` is how many seconds of music outweigh the prior over topics.
+    crf: CRF
+
+    def init(self) -> CRFState:
+        return self.crf.init()
+
+    def step(self, state: CRFState, evidence: Evidence) -> tuple[CRFState, NDArray[np.float64]]:
+        return self.crf.step(state, chain_features(evidence))
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A trained model: the acoustic mixture, the decoders, and the pool that joins them.
+
+    ``half_life`` (of the topic posterior) is in seconds; ``prior_seconds`` is how many seconds of music outweigh the
+    prior over topics. ``crf`` and ``lstm`` may be absent. ``pools``: the calibrated heatmap by name, of one decoder
+    (its own name) or of several (``fusion``). ``judge`` tells music from speech and noise; without one all sound is
+    music.
     ``card`` holds what the manifest says beside that: what it was trained on, its figures, its licence.
+    Raises ValueError for a pool of decoders that are not there, or of another mixture.
     """
 
     projection: Projection
@@ -55,7 +79,18 @@ class Bundle:
     affective: AffectiveGMM
     half_life: float
     prior_seconds: float
+    crf: CRF | None = None
+    lstm: LSTM | None = None
+    pools: dict[str, Pool] = field(default_factory=dict)
+    judge: Judge | None = None
     card: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, pool in self.pools.items():
+            if absent := set(pool.names) - self.decoders.keys():
+                raise ValueError(f"pool {name} names decoders that are not there: {', '.join(sorted(absent))}")
+            if pool.kinds.size != self.acoustic.components:
+                raise ValueError(f"pool {name} is of a mixture of {pool.kinds.size} components")
 
     @cached_property
     def topics(self) -> Topics:
@@ -63,31 +98,78 @@ class Bundle:
         period = BLOCK / RATE
         return Topics(self.acoustic.weights, self.half_life, period, self.prior_seconds / period)
 
+    @cached_property
+    def decoders(self) -> dict[str, Decoder[Any]]:
+        """The decoders by name: ``aeg``, and ``crf`` and ``lstm`` where there are such."""
+        found: dict[str, Decoder[Any]] = {"aeg": AEG(self.affective)}
+        if self.crf is not None:
+            found["crf"] = _Chain(self.crf)
+        if self.lstm is not None:
+            found["lstm"] = self.lstm
+        return found
+
+    def pool(self, decoder: str = FUSION) -> Pool:
+        """How the heatmap of one decoder, or the fusion of all, is made.
+
+        Where nothing was calibrated a decoder's heatmap is taken as it is, and the fusion is the AEG decoder's.
+        Raises BundleError for a decoder that is not there.
+        """
+        if decoder in self.pools:
+            return self.pools[decoder]
+        name = "aeg" if decoder == FUSION else decoder
+        if name not in self.decoders:
+            raise BundleError(
+                f"no decoder {decoder!r} in this bundle: choose one of {', '.join([FUSION, *self.decoders])}"
+            )
+        return alone(name, self.acoustic.components)
+
     def save(self, path: Path) -> None:
         """Write the bundle into directory ``path`` (made if absent); an older bundle there is replaced."""
-        path.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
-            projection_mean=self.projection.mean,
-            projection_matrix=self.projection.matrix,
-            acoustic_weights=self.acoustic.weights,
-            acoustic_means=self.acoustic.means,
-            acoustic_covariances=self.acoustic.covariances,
-            affective_means=self.affective.means,
-            affective_covariances=self.affective.covariances,
-        )
-        data = buffer.getvalue()
+        files = {
+            _AEG: _packed(
+                projection_mean=self.projection.mean,
+                projection_matrix=self.projection.matrix,
+                acoustic_weights=self.acoustic.weights,
+                acoustic_means=self.acoustic.means,
+                acoustic_covariances=self.acoustic.covariances,
+                affective_means=self.affective.means,
+                affective_covariances=self.affective.covariances,
+            )
+        }
+        if self.crf is not None:
+            files[_CRF] = _packed(**{each.name: getattr(self.crf, each.name) for each in fields(self.crf)})
+        if self.lstm is not None:
+            files[_LSTM] = self.lstm.model
+        if self.pools:
+            parts = {
+                f"{name}.{each.name}": getattr(pool, each.name)
+                for name, pool in sorted(self.pools.items())
+                for each in fields(pool)
+            }
+            files[_POOL] = _packed(**{key: np.asarray(value) for key, value in parts.items()})
+        if self.judge is not None:
+            files[_JUDGE] = _packed(**{each.name: getattr(self.judge, each.name) for each in fields(self.judge)})
         manifest = {
             "schema": SCHEMA,
             "layout": LAYOUT,
             "half_life": self.half_life,
             "prior_seconds": self.prior_seconds,
-            "files": {_ARRAYS: hashlib.sha256(data).hexdigest()},
+            "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
             "card": self.card,
         }
-        (path / _ARRAYS).write_bytes(data)
+        path.mkdir(parents=True, exist_ok=True)
+        for name in (_AEG, _CRF, _LSTM, _POOL, _JUDGE):
+            if name in files:
+                (path / name).write_bytes(files[name])
+            else:
+                (path / name).unlink(missing_ok=True)
         (path / _MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _packed(**arrays: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
 
 
 def default_path() -> Path:
@@ -103,8 +185,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     """
     root = default_path() if path is None else Path(path)
     manifest = _manifest(root)
-    arrays = _arrays(root, manifest)
     try:
+        arrays = _unpacked(root, manifest, _AEG)
         acoustic_covariances = arrays["acoustic_covariances"]
         bundle = Bundle(
             projection=Projection(arrays["projection_mean"], arrays["projection_matrix"]),
@@ -117,16 +199,39 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
             affective=AffectiveGMM(arrays["affective_means"], arrays["affective_covariances"]),
             half_life=float(manifest["half_life"]),
             prior_seconds=float(manifest["prior_seconds"]),
+            crf=_crf(root, manifest) if _CRF in manifest["files"] else None,
+            lstm=LSTM(_verified(root, manifest, _LSTM)) if _LSTM in manifest["files"] else None,
+            pools=_pools(root, manifest) if _POOL in manifest["files"] else {},
+            judge=_judge(root, manifest) if _JUDGE in manifest["files"] else None,
             card=dict(manifest.get("card", {})),
         )
         _check_shapes(bundle)
         bundle.topics  # noqa: B018 - raises for a half-life that cannot be
         bundle.acoustic.precision_cholesky  # noqa: B018 - raises for a covariance that is not positive definite
     except KeyError as error:
-        raise BundleError(f"{root}: the bundle lacks {error.args[0]}: {_RETRAIN}") from error
-    except (TypeError, ValueError) as error:
-        raise BundleError(f"{root}: the bundle does not fit together ({error}): {_RETRAIN}") from error
+        raise BundleError(f"{root}: the bundle lacks {_plain(error.args[0])}: {_RETRAIN}") from error
+    except (TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
+        raise BundleError(f"{root}: the bundle does not fit together ({_plain(error)}): {_RETRAIN}") from error
     return bundle
+
+
+def _crf(root: Path, manifest: Mapping[str, Any]) -> CRF:
+    arrays = _unpacked(root, manifest, _CRF)
+    return CRF(**{each.name: arrays[each.name] for each in fields(CRF)})
+
+
+def _judge(root: Path, manifest: Mapping[str, Any]) -> Judge:
+    arrays = _unpacked(root, manifest, _JUDGE)
+    return Judge(**{each.name: arrays[each.name] for each in fields(Judge)})
+
+
+def _pools(root: Path, manifest: Mapping[str, Any]) -> dict[str, Pool]:
+    arrays = _unpacked(root, manifest, _POOL)
+    found = {}
+    for name in sorted({key.split(".")[0] for key in arrays}):
+        names, *values = (arrays[f"{name}.{each.name}"] for each in fields(Pool))
+        found[name] = Pool(tuple(names.tolist()), *values)
+    return found
 
 
 def _manifest(root: Path) -> Mapping[str, Any]:
@@ -140,6 +245,8 @@ def _manifest(root: Path) -> Mapping[str, Any]:
         raise BundleError(f"{root / _MANIFEST}: not UTF-8: {_RETRAIN}") from error
     except json.JSONDecodeError as error:
         raise BundleError(f"{root / _MANIFEST}: not JSON (line {error.lineno}): {_RETRAIN}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets without end
+        raise BundleError(f"{root / _MANIFEST}: not a bundle's manifest: {_RETRAIN}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise BundleError(f"{root / _MANIFEST}: not a bundle's manifest: {_RETRAIN}")
     if manifest.get("schema") != SCHEMA:
@@ -153,21 +260,39 @@ def _manifest(root: Path) -> Mapping[str, Any]:
     return manifest
 
 
-def _arrays(root: Path, manifest: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    expected = manifest["files"].get(_ARRAYS)
+def _verified(root: Path, manifest: Mapping[str, Any], name: str) -> bytes:
+    """The bytes of one of the bundle's files, which are those that the manifest vouches for."""
+    expected = manifest["files"].get(name)
     if expected is None:
-        raise BundleError(f"{root / _MANIFEST}: vouches for no {_ARRAYS}: {_RETRAIN}")
+        raise BundleError(f"{root / _MANIFEST}: vouches for no {name}: {_RETRAIN}")
     try:
-        data = (root / _ARRAYS).read_bytes()
+        data = (root / name).read_bytes()
     except OSError as error:
-        raise BundleError(f"{root / _ARRAYS}: cannot be read ({error.strerror}): {_RETRAIN}") from error
+        raise BundleError(f"{root / name}: cannot be read ({error.strerror}): {_RETRAIN}") from error
     if hashlib.sha256(data).hexdigest() != expected:
-        raise BundleError(f"{root / _ARRAYS}: altered since it was trained (sha256 differs): {_RETRAIN}")
+        raise BundleError(f"{root / name}: altered since it was trained (sha256 differs): {_RETRAIN}")
+    return data
+
+
+def _unpacked(root: Path, manifest: Mapping[str, Any], name: str) -> dict[str, NDArray[Any]]:
+    data = _verified(root, manifest, name)
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(each.file_size for each in archive.infolist()) > _MOST:
+                raise ValueError("too large")
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{root / _ARRAYS}: not an array file ({error}): {_RETRAIN}") from error
+            arrays = {key: file[key] for key in file.files}
+        if odd := [key for key, array in arrays.items() if array.dtype.kind not in "fiuU"]:
+            raise ValueError(f"{odd[0]} holds no numbers")
+        return arrays
+    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on what is no such file
+        raise BundleError(f"{root / name}: not an array file ({_plain(error)}): {_RETRAIN}") from error
+
+
+def _plain(error: object) -> str:
+    """What is wrong on one line of text that a terminal can show."""
+    words = " ".join(str(error).split())[:300]
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in words)
 
 
 def _check_shapes(bundle: Bundle) -> None:
@@ -178,6 +303,8 @@ def _check_shapes(bundle: Bundle) -> None:
         raise ValueError(f"projection to {dimensions} dimensions, mixture of {bundle.acoustic.dimensions}")
     if bundle.affective.means.shape != (bundle.acoustic.components, 2):
         raise ValueError("acoustic and affective mixtures differ in their number of components")
+    if bundle.crf is not None and bundle.crf.dimensions != texture.SIZE + bundle.acoustic.components:
+        raise ValueError(f"a chain over {bundle.crf.dimensions} features")
     values = (*vars(bundle.projection).values(), bundle.acoustic.means, bundle.affective.means)
     if not all(np.isfinite(array).all() for array in values):
         raise ValueError("a value is not finite")

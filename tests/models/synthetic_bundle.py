@@ -1,14 +1,23 @@
 """A small bundle that needs no training: for tests of the chain, not of its taste."""
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 from valaro.models import Bundle, texture
+from valaro.models.activity import CLASSES, Judge
 from valaro.models.aeg import AffectiveGMM
-from valaro.models.bundle import Projection
+from valaro.models.bundle import FUSION, Projection
+from valaro.models.crf import CRF, near_pairs
+from valaro.models.evidence import HOPS_PER_EMISSION, MELS, Evidence
 from valaro.models.gmm import GMM
+from valaro.models.grid import CELLS
+from valaro.models.lstm import LSTM
+from valaro.models.pool import Pool
 
 
 def synthetic_bundle(components: int = 8, dimensions: int = 3, seed: int = 0) -> Bundle:
-    """Random acoustic directions, affective Gaussians spread over the plane."""
+    """Random acoustic directions, affective Gaussians spread over the plane; the AEG decoder alone."""
     rng = np.random.default_rng(seed)
     matrix = 0.02 * rng.standard_normal((texture.SIZE, dimensions))
     return Bundle(
@@ -23,3 +32,72 @@ def synthetic_bundle(components: int = 8, dimensions: int = 3, seed: int = 0) ->
         prior_seconds=1.0,
         card={"licence": "none: random numbers"},
     )
+
+
+@cache
+def full_bundle() -> Bundle:
+    """The same with a chain and a network of random weights, and pools of two kinds of sound."""
+    plain = synthetic_bundle()
+    components = plain.acoustic.components
+    kinds = np.arange(components) % 2
+    rng = np.random.default_rng(7)
+    alone = {
+        name: Pool((name,), kinds, rng.uniform(0.5, 1.5, (2, 1)), np.zeros((2, CELLS)))
+        for name in ("aeg", "crf", "lstm")
+    }
+    bias = 0.1 * rng.standard_normal((2, CELLS))
+    exponents = np.array([[0.5, 0.3, 0.6], [0.2, 0.7, 0.4]])
+    fusion = Pool(("aeg", "crf", "lstm"), kinds, exponents, bias, np.array([0.0, 0.8]))
+    return replace(plain, crf=synthetic_chain(components), lstm=synthetic_lstm(), pools={**alone, FUSION: fusion})
+
+
+def synthetic_chain(components: int, seed: int = 1) -> CRF:
+    """Random weights, pairs that mostly stay."""
+    rng = np.random.default_rng(seed)
+    source, target = near_pairs(1.5)
+    features = texture.SIZE + components
+    return CRF(
+        mean=np.zeros(features),
+        scale=np.ones(features),
+        unary=0.1 * rng.standard_normal((features, CELLS)),
+        bias=rng.standard_normal(CELLS),
+        start=rng.standard_normal(CELLS),
+        pair_from=source,
+        pair_to=target,
+        pair_weight=np.where(source == target, 2.0, 0.0),
+    )
+
+
+@cache
+def synthetic_lstm() -> LSTM:
+    """The network as it is before training, its heatmaps less flat than those of such a one."""
+    import torch
+    from valaro.models.training.network import Network, exported
+
+    torch.manual_seed(0)
+    network = Network(moods=2, feelings=3, dropout=0.4)
+    with torch.no_grad():
+        network.heatmap.weight *= 10
+    return LSTM(exported([network.eval()]))
+
+
+def synthetic_judge(hidden: int = 4, seed: int = 5) -> Judge:
+    """Random weights: it says something of everything, and means nothing."""
+    rng = np.random.default_rng(seed)
+    shapes = ((texture.SIZE,), (texture.SIZE, hidden), (hidden,), (hidden, len(CLASSES)), (len(CLASSES),))
+    mean, slopes, *others = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    scale = rng.uniform(0.5, 2.0, texture.SIZE).astype(np.float32)
+    return Judge(mean, scale, np.float32(0.1) * slopes, *others)
+
+
+def random_evidence(emissions: int, components: int = 8, seed: int = 3) -> list[Evidence]:
+    """Numbers of the size that music gives."""
+    rng = np.random.default_rng(seed)
+    return [
+        Evidence(
+            rng.normal(-5, 2, (HOPS_PER_EMISSION, MELS)).astype(np.float32),
+            rng.standard_normal(texture.SIZE).astype(np.float32),
+            rng.dirichlet(np.ones(components)),
+        )
+        for _ in range(emissions)
+    ]
