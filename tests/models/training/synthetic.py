@@ -34,7 +34,7 @@ def write_4q(folder: Path, clips: int, seconds: float) -> None:
         # Two clips an artist, always in the same of the ten folds.
         fold = -1 if agreement else index // 2 % 10
         split = "agreement" if agreement else "train"
-        rows.append([name, quadrant, f"Artist {index // 2}", "Calm", "Pop/Rock", split, fold])
+        rows.append([name, quadrant, f"Artist {index // 2}", "Calm; Rainy Day", "Pop/Rock", split, fold])
     table(folder / "clips.csv", ["clip", "quadrant", "artist", "moods", "genres", "split", "fold"], rows)
 
 
@@ -94,6 +94,107 @@ def write_pmemo(folder: Path, seconds: float) -> None:
     header = ["musicId", "frameTime", "Arousal(mean)", "Valence(mean)", "Arousal(std)", "Valence(std)"]
     table(folder / "dynamic.csv", header, [[song, t, 0.25, 0.75, 0.1, 0.2] for song in (4, 5) for t in (15.5, 16.0)])
     opus(folder / "audio" / "4.opus", chord("Q1", seconds))
+
+
+def write_agreement(folder: Path, listeners: int = 3, clips: int = 2) -> None:
+    """Listener l rates emotion e of clip c with 1 + (l + c + e) % 5."""
+    emotions = [
+        "anger",
+        "bitter",
+        "fear",
+        "joy",
+        "peace",
+        "power",
+        "sad",
+        "surprise",
+        "tender",
+        "tension",
+        "transcendence",
+    ]
+    header = ["language", *emotions, "preference", "familiarity", "understanding", "clip", "listener"]
+    rows = [
+        ["german", *(1 + (one + clip + e) % 5 for e in range(11)), 1 + one, 5, 3, f"MT{clip}", f"de{one:03d}"]
+        for one in range(listeners)
+        for clip in range(clips)
+    ]
+    table(folder / "ratings.csv", header, rows)
+
+
+def write_emotify(folder: Path, clips: int = 3) -> None:
+    """Two listeners a clip: the first feels amazement, tension and sadness, the second tenderness and sadness."""
+    feelings = [
+        "amazement",
+        "solemnity",
+        "tenderness",
+        "nostalgia",
+        "calmness",
+        "power",
+        "joyful_activation",
+        "tension",
+        "sadness",
+    ]
+    header = ["clip", "genre", *feelings, "mood", "liked", "disliked", "age", "gender", "mother tongue"]
+    rows = []
+    for clip in range(1, clips + 1):
+        rows.append([f"{clip:03d}", "rock", 1, 0, 0, 0, 0, 0, 0, 1, 1, 3, 1, 0, 21, 1, "Dutch"])
+        rows.append([f"{clip:03d}", "rock", 0, 0, 1, 0, 0, 0, 0, 0, 1, 5, 0, 1, 34, 0, "English"])
+        opus(folder / "audio" / f"{clip:03d}.opus", np.zeros(480, dtype=np.float32))
+    table(folder / "ratings.csv", header, rows)
+
+
+def write_soundtracks(folder: Path) -> None:
+    header = ["id", "Track", "Valence", "Energy", "Tension", "Gender", "Age", "Musicianship"]
+    rows = [
+        [2, 1, 3.0, 8.0, 9.0, "Female", 27, 3.0],
+        [2, 2, 5.0, 1.0, 9.0, "Female", 27, 3.0],
+        [7, 2, 9.0, 5.0, 1.0, "Male", 31, ""],
+    ]
+    table(folder / "ratings.csv", header, rows)
+    table(
+        folder / "features.csv", ["Track", "File", "RMS", "MFCC1"], [[1, "001.mp3", 0.1, -90], [2, "002.mp3", 0.2, 5]]
+    )
+
+
+def write_liris(folder: Path) -> None:
+    header = ["id", "name", "valenceValue", "arousalValue", "valenceVariance", "arousalVariance", "set"]
+    names = [f"ACCEDE{clip:05d}.mp4" for clip in range(3)]
+    table(folder / "ratings.csv", header, [[i, name, 1 + i, 5 - i, 0.16, 0.04, i] for i, name in enumerate(names)])
+    compress(folder / "ratings.csv")
+    features = folder / "ACCEDEfeaturesValence_TAC2015.csv"
+    table(features, ["id", "name", "alpha", "zcr"], [[i, names[i], 10 * i, 0.5] for i in (2, 0, 1)])
+    compress(features)
+    (folder / "continuous").mkdir()
+    for axis, seconds in (("Valence", 4), ("Arousal", 3)):
+        lines = ["Time\tMean\tStd", *(f"{second}\t{0.1 * second:.2f}\t0.25" for second in range(seconds))]
+        (folder / "continuous" / f"A_Film_{axis}.txt").write_text("\n".join(lines) + "\n")
+
+
+def write_teacher(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    mean, scale = np.full(200, 0.5, np.float32), np.full(200, 0.01, np.float32)
+    clips = {"MT1": np.full((3, 200), 100, np.int8), "MT2": np.full((1, 200), -50, np.int8)}
+    np.savez(folder / "musicnn_4q.npz", mean=mean, scale=scale, **clips)  # pyright: ignore[reportArgumentType]
+
+
+def write_open_music(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    notes = {
+        "A_Song": "A Song by Ann Author is licensed under a Creative Commons Attribution License.\nFrom somewhere\n"
+        "CC-BY https://creativecommons.org/licenses/by/3.0/\n",
+        "12-3": "A Book / Chapter 1 / Read by Bob Voice\nFrom the LibriSpeech SLR12 collection\n"
+        "CC-BY 4.0 https://creativecommons.org/licenses/by/4.0/\n",
+    }
+    for name, text in notes.items():
+        (folder / f"{name}.txt").write_text(text)
+        (folder / f"{name}.hq.ogg").touch()
+    (folder / "Gold Rush.mp3").touch()
+    (folder / "found on the street.mp3").touch()
+
+
+def compress(path: Path) -> None:
+    """path -> path.gz"""
+    path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
 
 
 def chord(quadrant: str, seconds: float, seed: int = 0) -> np.ndarray:
