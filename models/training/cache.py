@@ -59,18 +59,23 @@ def digest(key_parts: Sequence[object]) -> str:
     return hashlib.sha256("\n".join(repr(part) for part in key_parts).encode()).hexdigest()[:32]
 
 
-def file_stamp(path: Path) -> tuple[str, int, int]:
-    """Name, size and modification time: changes when the file does. DataError if it is absent."""
+def file_stamp(path: Path) -> tuple[str, str]:
+    """Name and digest of what is in it, so that a copy of the data is the same data. DataError if absent."""
     try:
-        status = path.stat()
+        with path.open("rb") as content:
+            return path.name, hashlib.file_digest(content, "blake2b").hexdigest()[:32]
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
-    return path.name, status.st_size, status.st_mtime_ns
 
 
 def cached(key_parts: Sequence[object], compute: Callable[[], NDArray], folder: str = "arrays") -> NDArray:
     """``compute()``, or what it gave the last time for the same key; a damaged cache file is computed again."""
     return np.load(_stored(key_parts, compute, folder), mmap_mode="r")
+
+
+def is_cached(key_parts: Sequence[object], folder: str = "arrays") -> bool:
+    """Whether ``cached`` would find what it looks for."""
+    return _readable(_path_of(key_parts, folder))
 
 
 def load_audio(path: Path) -> NDArray[np.float32]:

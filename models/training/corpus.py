@@ -1,9 +1,11 @@
-"""What a model is fitted to: acoustic vectors of every clip, streamed, with the labels that belong to them."""
+"""What a model is fitted to: every clip as the live chain hears it, clean and altered, with the labels it has."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import inspect
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -11,81 +13,238 @@ from numpy.typing import NDArray
 
 from .. import texture
 from ..errors import DataError
-from ..features import BLOCK, BLOCKS, FeatureExtractor
-from . import datasets
-from .cache import extract_all
-from .datasets import Points
+from ..features import BLOCK, BLOCKS, HOP_COLUMNS, HOPS, FeatureExtractor
+from ..grid import CELLS, cell_of
+from ..tracker import begins_late
+from . import ambience, augment, datasets
+from .augment import random_augmentation, under
+from .cache import Extractor, extract_all, file_stamp, load_audio
+from .datasets import Points, Trace
 from .render import render_all
 from .splits import joined_in_pairs
+from .targets import of_trace
+from .unlabelled import read_teacher
 
 Say = Callable[[str], None]
 
-SETS = ("4q", "emopia", "vgmidi")  # what a model is fitted to
+SETS = ("4q", "emopia", "vgmidi")  # whose labels are heatmaps' own: fitted to and scored
+TRACES = (
+    "emomusic",
+    "pmemo",
+    "deam",
+    "mediaeval",
+)  # means over raters: a few clips here, thousands where users have them
+NEVER = -1  # the fold of a clip that is in no test, for it has no label that a heatmap could be held against
+
+_MELS = HOP_COLUMNS["log_mel"].stop
+_COLUMNS = texture.SIZE + 2 + HOPS * _MELS  # texture, its weight, whether there was sound, log-mel
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What the live chain measures of one clip, block by block (100 ms): a file of the cache, mapped while in use."""
+
+    path: Path
+
+    def __getstate__(self) -> dict[str, Path]:
+        return {"path": self.path}  # to another process goes the name, not the numbers
+
+    @property
+    def rows(self) -> NDArray[np.float32]:
+        """(blocks, ·), read-only; the views below say what is in them."""
+        # Not kept: a map holds a file open, and there are more clips than most systems let a process open.
+        return np.load(self.path, mmap_mode="r")
+
+    @cached_property
+    def emissions(self) -> int:
+        """How many heatmaps the live chain gives for it."""
+        return len(self.rows) // BLOCKS
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """(blocks, texture.SIZE): the running texture."""
+        return self.rows[:, : texture.SIZE]
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """(blocks,), 0..1: how much each vector counts; 0 in silence."""
+        return self.rows[:, texture.SIZE].astype(np.float64)
+
+    @property
+    def textures(self) -> NDArray[np.float32]:
+        """(emissions, texture.SIZE): the texture that each emission is given."""
+        return self.vectors[BLOCKS - 1 :: BLOCKS][: self.emissions]
+
+    @cached_property
+    def sounding(self) -> NDArray[np.bool_]:
+        """(emissions,): whether there was any sound since the last emission."""
+        active = self.rows[: self.emissions * BLOCKS, texture.SIZE + 1] > 0
+        return np.asarray(active.reshape(-1, BLOCKS).any(axis=1))
+
+    @property
+    def log_mel(self) -> NDArray[np.float32]:
+        """(emissions * 25, 64): every hop's."""
+        blocks = self.rows[: self.emissions * BLOCKS, texture.SIZE + 2 :]
+        return np.ascontiguousarray(blocks).reshape(-1, _MELS)
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One clip: its acoustic vectors, one row a block (100 ms), and its label.
+    """One clip and its labels.
 
-    ``quadrant`` is 0..3, or None where ``points`` (one row a rating) say more.
+    ``quadrant`` is 0..3; ``points`` has one row a rating; ``trace`` means over raters; ``moods`` are tags, ``feelings``
+    shares of listeners; ``teacher`` (n, 200) as ``unlabelled.teacher_times`` has it. What a clip lacks is None.
+    ``altered``: the same clip in other rooms, through other devices.
     """
 
     id: str
     set: str
     group: str
     fold: int
-    vectors: NDArray[np.float32]  # (blocks, texture.SIZE)
-    weights: NDArray[np.float64]  # (blocks,), 0..1: how much each vector counts; 0 in silence
+    heard: Heard
     quadrant: int | None = None
     points: Points | None = None
+    trace: Trace | None = None
+    moods: tuple[str, ...] | None = None
+    feelings: tuple[float, ...] | None = None
+    teacher: NDArray[np.float32] | None = None
+    altered: tuple[Heard, ...] = ()
+
+    @cached_property
+    def histogram(self) -> NDArray[np.float32]:
+        """The raters' shares of the cells at each emission: (emissions, 121); rows sum to 1, or 0 if nobody rated.
+
+        Where only the raters' mean and deviation are known, those of the Gaussian.
+        """
+        counts = np.zeros((self.heard.emissions, CELLS), np.float32)
+        if self.trace is not None:
+            target = of_trace(self.trace, self.heard.emissions)
+            counts[target.emission] = target.mass
+        if self.points is not None:
+            np.add.at(counts, (self.points.emission, cell_of(self.points.valence, self.points.arousal)), 1.0)
+        return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
 
 
-def acoustic_vectors(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """24 kHz mono sound -> (blocks, texture.SIZE + 1): what the live chain computes, and how much it counts."""
+def measure(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """24 kHz mono sound -> the rows of ``Heard``: what the live chain computes."""
     extractor = FeatureExtractor()
     state, textured = extractor.init(), texture.init()
-    rows = np.empty((samples.size // BLOCK, texture.SIZE + 1), dtype=np.float32)
+    rows = np.empty((samples.size // BLOCK, _COLUMNS), dtype=np.float32)
     for i in range(len(rows)):
-        state, features = extractor.step(state, samples[i * BLOCK : (i + 1) * BLOCK])
-        textured, rows[i, :-1], rows[i, -1] = texture.step(textured, features)
+        block = samples[i * BLOCK : (i + 1) * BLOCK]
+        if textured.blocks == 0 and begins_late(block):
+            block = np.zeros_like(block)
+        state, features = extractor.step(state, block)
+        textured, rows[i, : texture.SIZE], rows[i, texture.SIZE] = texture.step(textured, features)
+        rows[i, texture.SIZE + 1] = features.active
+        rows[i, texture.SIZE + 2 :] = features.hops[:, HOP_COLUMNS["log_mel"]].ravel()
     return rows
 
 
-def _extractor() -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    return acoustic_vectors
-
-
-def gather(data: Path, say: Say = print) -> list[Example]:
+def gather(data: Path, say: Say = print, *, altered: int = 0, condition: str | None = None) -> list[Example]:
     """Read, render and measure all annotated clips under ``data``; what is missing or broken is said and left out.
 
+    ``altered``: how many altered copies of each clip of ``SETS`` and of Emotify to measure too. ``condition``: hear
+    every clip as ``augment.CONDITIONS`` has it, instead of as it is.
     Raises:
         DataError: nothing usable, or labels that cannot be true.
     """
     folder = datasets.load(data)
     for line in folder.missing:
-        if line.split(":")[0] in SETS:
+        if line.split(":")[0] in (*SETS, "emotify", "teacher", "emomusic", "pmemo"):
             say(f"missing: {line}")
-    midi = [(clip.id, clip.path) for clip in (*folder.emopia, *folder.vgmidi)]
-    rendered = _rendered(midi, say)
-    audio = [(clip.id, clip.path) for clip in folder.four_q] + list(rendered.items())
+    midi = _rendered([(clip.id, clip.path) for clip in (*folder.emopia, *folder.vgmidi)], say)
+    traced = {f"{t.set}-{t.id}": t for t in (*folder.emomusic, *folder.pmemo, *folder.deam, *folder.mediaeval)}
+    traced = {name: t for name, t in traced.items() if t.path is not None}
+    recordings = [(clip.id, clip.path) for clip in folder.four_q]
+    felt = [] if condition else [(f"emotify-{clip.id}", clip.path) for clip in folder.emotify]
+    audio = [*recordings, *midi.items(), *felt, *((name, t.path) for name, t in traced.items() if t.path is not None)]
     if not audio:
         raise DataError(f"{data}: none of the annotated clips can be read")
-    measured = _measured(audio, say)
-    examples = [
-        Example(clip.id, clip.set, clip.group, fold, *measured[clip.id], quadrant=clip.quadrant)
-        for clips, folds in (
-            (folder.four_q, joined_in_pairs([clip.fold for clip in folder.four_q])),
-            (folder.emopia, [clip.fold for clip in folder.emopia]),
-        )
-        for clip, fold in zip(clips, folds, strict=True)
-        if clip.id in measured
-    ]
+    speech = tuple(r.path for r in folder.open_music if r.kind == "speech")
+    make: Callable[[], Extractor] = partial(_conditioned, condition) if condition else _extractor
+    measured = _measured(audio, make, condition or "", say, condition or "clean")
+    copies: dict[str, list[Heard]] = {}
+    for k in range(altered):
+        readable = [(name, path) for name, path in (*recordings, *midi.items(), *felt) if name in measured]
+        drawn_from = f"altered {k} {[file_stamp(path) for path in speech]}"
+        made = _measured(readable, partial(_altering, k, speech), drawn_from, say, f"altered copy {k + 1}")
+        for name, heard in made.items():
+            copies.setdefault(name, []).append(heard)
+    return list(_examples(folder, measured, copies, traced, say))
+
+
+def _examples(
+    folder: datasets.DataFolder,
+    measured: dict[str, Heard],
+    copies: dict[str, list[Heard]],
+    traced: dict[str, Trace],
+    say: Say,
+) -> Sequence[Example]:
+    taught = {name: read_teacher(path) for name, path in folder.teacher.items()}
+
+    def teacher(name: str, clip: str) -> NDArray[np.float32] | None:
+        return taught.get(name, {}).get(clip)
+
+    examples = []
+    for clips, folds in (
+        (folder.four_q, joined_in_pairs([clip.fold for clip in folder.four_q])),
+        (folder.emopia, [clip.fold for clip in folder.emopia]),
+    ):
+        for clip, fold in zip(clips, folds, strict=True):
+            if heard := measured.get(clip.id):
+                examples.append(
+                    Example(
+                        clip.id,
+                        clip.set,
+                        clip.group,
+                        int(fold),
+                        heard,
+                        quadrant=clip.quadrant,
+                        moods=tuple(clip.moods) or None,
+                        teacher=teacher(clip.set, clip.id),
+                        altered=tuple(copies.get(clip.id, ())),
+                    )
+                )
     for piece in folder.vgmidi:
-        if piece.id in measured:
-            vectors, weights = measured[piece.id]
-            points = piece.points(emissions=len(vectors) // BLOCKS)
-            examples.append(Example(piece.id, "vgmidi", piece.id, piece.fold, vectors, weights, points=points))
+        if heard := measured.get(piece.id):
+            points = piece.points(emissions=heard.emissions)
+            if not points.emission.size:
+                say(f"skipped: {piece.id} is over before its first emission")
+                continue
+            known, others = teacher("vgmidi", piece.path.stem), tuple(copies.get(piece.id, ()))
+            examples.append(
+                Example(piece.id, "vgmidi", piece.id, piece.fold, heard, points=points, teacher=known, altered=others)
+            )
+    for clip in folder.emotify:
+        name = f"emotify-{clip.id}"
+        if heard := measured.get(name):
+            known, others = teacher("emotify", clip.id), tuple(copies.get(name, ()))
+            felt = tuple(float(share) for share in clip.felt)
+            examples.append(Example(name, "emotify", name, NEVER, heard, feelings=felt, teacher=known, altered=others))
+    for name, trace in traced.items():
+        if heard := measured.get(name):
+            fold = zlib.crc32(trace.group.encode()) % 5  # no folds are fixed for these
+            examples.append(Example(name, trace.set, trace.group, fold, heard, trace=trace))
     return examples
+
+
+def _extractor() -> Extractor:
+    return measure
+
+
+def _conditioned(condition: str) -> Extractor:
+    return lambda samples: measure(under(condition, samples, _drawn(samples, condition)))
+
+
+def _altering(copy: int, speech: Sequence[Path]) -> Extractor:
+    voices = [load_audio(path) for path in speech]
+    return lambda samples: measure(random_augmentation(_drawn(samples, f"copy {copy}"), samples, voices or None))
+
+
+def _drawn(samples: NDArray[np.float32], purpose: str) -> np.random.Generator:
+    """Random numbers that belong to the clip itself, so that neither order nor company of the clips matters."""
+    return np.random.default_rng([zlib.crc32(samples.tobytes()), zlib.crc32(purpose.encode())])
 
 
 def _rendered(midi: Sequence[tuple[str, Path]], say: Say) -> dict[str, Path]:
@@ -102,26 +261,39 @@ def _rendered(midi: Sequence[tuple[str, Path]], say: Say) -> dict[str, Path]:
 
 
 def _measured(
-    audio: Sequence[tuple[str, Path]], say: Say
-) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float64]]]:
-    extracted = extract_all(audio, _extractor, _layout(), progress=partial(_progress, say, "measured"))
+    audio: Sequence[tuple[str, Path]], make: Callable[[], Extractor], what: str, say: Say, shown: str
+) -> dict[str, Heard]:
+    progress = partial(_progress, say, f"measured ({shown})")
+    extracted = extract_all(audio, make, layout() + (_alterations() + what if what else ""), progress=progress)
     for line in extracted.skipped.values():
         say(f"skipped: {line}")
     measured = {}
     for clip in extracted.paths:
-        rows = extracted.features(clip)
-        if len(rows) < BLOCKS:
+        heard = Heard(extracted.paths[clip])
+        if heard.emissions:
+            measured[clip] = heard
+        else:
             say(f"skipped: {clip} is shorter than half a second, which is one emission")
-            continue
-        measured[clip] = (rows[:, :-1], rows[:, -1].astype(np.float64))
     return measured
 
 
-def _layout() -> str:
-    """Changes with any line of code that the vectors come from: a cache can't outlive what filled it."""
+def layout() -> str:
+    """Changes with any line of code that the rows come from: a cache can't outlive what filled it."""
     models = Path(texture.__file__).parent
     sources = [*sorted((models.parent / "kernels").glob("*.py")), models / "features.py", models / "texture.py"]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    own = (inspect.getsource(function) for function in (measure, begins_late))
+    return _digest(path for path in sources if path.stem not in _LATER) + " ".join([str(_COLUMNS), *own])
+
+
+_LATER = ("crf", "gaussian_grid", "gmm")  # kernels of what comes after the features
+
+
+def _alterations() -> str:
+    return _digest(Path(str(module.__file__)) for module in (ambience, augment))
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _progress(say: Say, what: str, done: int, total: int) -> None:

@@ -2,6 +2,9 @@
 
 The level says nothing to the models, so each file is rendered as floating point at half gain (nothing can clip)
 and brought to the same peak. The start is left alone, labels are aligned to it; the reverberation's tail is cut.
+
+One score in many sounds, for training: ``find_soundfonts`` lists the soundfonts of this machine, ``INSTRUMENTS`` the
+instruments that a score can be played on instead of its own.
 """
 
 import hashlib
@@ -14,6 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -21,11 +25,28 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from .cache import RATE, Progress, cache_dir, digest
+from .score import need_mido
 
 _PEAK = 0.9
 _TAIL_FLOOR = 1e-3  # of the peak: -60 dB
 _SILENCE = 1e-6  # full scale is 1: the reverberation's own noise lies at 2e-8, the softest single note at 6e-6
 _OPTIONS = ("-n", "-i", "-q", "-g", "0.5", "-r", str(RATE), "-T", "wav", "-O", "float")
+
+# Program numbers of General MIDI, from 0.
+INSTRUMENTS = {
+    "piano": 0,
+    "electric piano": 4,
+    "organ": 19,
+    "guitar": 24,
+    "distorted guitar": 30,
+    "strings": 48,
+    "brass": 61,
+    "flute": 73,
+    "synth lead": 81,
+    "synth pad": 89,
+}
+_DRUMS = 9  # the channel of General MIDI's percussion
+_BANK_SELECT = (0, 32)  # controllers: other banks hold other instruments under the same numbers
 
 # In order of preference: the bundle that ships was trained on the first.
 _NAMES = ("FluidR3_GM.sf2", "FluidR3_GM.sf3", "MuseScore_General.sf2", "MuseScore_General.sf3")
@@ -59,12 +80,20 @@ def find_soundfont() -> Path:
         if not Path(named).is_file():
             raise DataError(f"VALARO_SOUNDFONT is {named}: there is no such file")
         return Path(named)
+    if found := find_soundfonts():
+        return found[0]
+    raise DataError(f"no soundfont to play MIDI with: {_install_command()}, or set VALARO_SOUNDFONT to an .sf2 file")
+
+
+def find_soundfonts() -> list[Path]:
+    """The General MIDI soundfonts in the usual places, best first, each but once; none may be there."""
     folders = [Path(os.path.expandvars(folder)).expanduser() for folder in _FOLDERS]
+    found: dict[Path, Path] = {}  # by the file itself: distributions link default names to it
     for name in _NAMES + _LAST_RESORTS:
         for folder in folders:
             if (folder / name).is_file():
-                return folder / name
-    raise DataError(f"no soundfont to play MIDI with: {_install_command()}, or set VALARO_SOUNDFONT to an .sf2 file")
+                found.setdefault((folder / name).resolve(), folder / name)
+    return list(found.values())
 
 
 def find_fluidsynth() -> str:
@@ -81,12 +110,16 @@ def render_all(
     processes: int = 2,
     progress: Progress | None = None,
     timeout: float = 300.0,
+    instrument: str | None = None,
 ) -> Rendered:
     """Render many MIDI files, (id, path) each, ``processes`` at a time; those in the cache are not played again.
 
-    A file that cannot be rendered, or takes longer than ``timeout`` seconds, is skipped and named in ``failed``.
-    Raises DataError if the program or a soundfont is missing.
+    ``instrument``: one of ``INSTRUMENTS`` for all channels but the drums; None: as the score has it. Each soundfont and
+    instrument has its own place in the cache. A file that cannot be rendered, or takes longer than ``timeout`` seconds,
+    is skipped and named in ``failed``. Raises DataError if the program or a soundfont is missing, for an unknown
+    instrument, or for lack of the ``mido`` package that puts an instrument into a score.
     """
+    number = None if instrument is None else _program_number(instrument)
     program = find_fluidsynth()
     font = soundfont if soundfont is not None else find_soundfont()
     if not font.is_file():
@@ -95,7 +128,7 @@ def render_all(
     failed: dict[str, str] = {}
     # Threads are enough: the work is done by the program and by the FLAC encoder.
     with ThreadPoolExecutor(max(1, processes)) as pool:
-        futures = {pool.submit(_render, path, program, font, timeout): name for name, path in items}
+        futures = {pool.submit(_render, path, program, font, timeout, number): name for name, path in items}
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 name = futures[future]
@@ -110,24 +143,69 @@ def render_all(
     return Rendered(paths, failed, font.name)
 
 
-def _render(midi: Path, program: str, font: Path, timeout: float) -> Path:
+def _program_number(instrument: str) -> int:
+    if instrument not in INSTRUMENTS:
+        raise DataError(f"no instrument {instrument!r}: take one of {', '.join(INSTRUMENTS)}")
+    need_mido()
+    return INSTRUMENTS[instrument]
+
+
+def _render(midi: Path, program: str, font: Path, timeout: float, number: int | None) -> Path:
     try:
         content = hashlib.sha256(midi.read_bytes()).hexdigest()
     except OSError as error:
         raise DataError(f"{midi} cannot be read ({error.strerror})") from error
     key = (content, font.name, font.stat().st_size, _OPTIONS, _PEAK, _TAIL_FLOOR)
+    if number is not None:  # added only then: what was rendered before there were instruments is found again
+        key = (*key, "program", number)
     folder = cache_dir("midi")
     target = folder / f"{digest(key)}.flac"
     if target.is_file():
         return target
     with tempfile.TemporaryDirectory(dir=folder, prefix="rendering-") as scratch:
         wave, flac = Path(scratch, "out.wav"), Path(scratch, "out.flac")
-        said = _play([program, *_OPTIONS, "-F", str(wave), str(font.resolve()), str(midi.resolve())], midi, timeout)
+        score = midi
+        if number is not None:
+            score = Path(scratch, "score.mid")
+            _put_instrument(midi, number, score)
+        said = _play([program, *_OPTIONS, "-F", str(wave), str(font.resolve()), str(score.resolve())], midi, timeout)
         if not wave.is_file():
             raise DataError(f"{midi.name}: fluidsynth failed ({said})")
         soundfile.write(flac, _finish(wave, midi, said), RATE, subtype="PCM_16")
         flac.replace(target)  # atomic: the cache never holds half a file
     return target
+
+
+def _put_instrument(source: Path, number: int, target: Path) -> None:
+    """Write ``source`` with one program for all channels but the drums from its start on, every note where it was."""
+    import mido
+    from mido.midifiles.meta import KeySignatureError
+
+    try:
+        midi = mido.MidiFile(source)
+    except (OSError, EOFError, ValueError, LookupError, KeySignatureError) as error:
+        raise DataError(f"{source.name} is not a readable MIDI file ({error})") from error
+    for track in midi.tracks:
+        kept = mido.MidiTrack()
+        waited = 0
+        for message in track:
+            waited += message.time
+            if not _chooses_sound(message):
+                kept.append(message.copy(time=waited))
+                waited = 0
+        track[:] = kept
+    # The player takes what is due at the same moment track by track: the first one's start is before every note.
+    channels = [channel for channel in range(16) if channel != _DRUMS]
+    first = [mido.Message("program_change", channel=channel, program=number) for channel in channels]
+    midi.tracks[:1] = [mido.MidiTrack([*first, *track]) for track in midi.tracks[:1]]
+    midi.save(target)
+
+
+def _chooses_sound(message: Any) -> bool:  # mido's messages have their fields at run time only
+    if message.is_meta or getattr(message, "channel", _DRUMS) == _DRUMS:
+        return False
+    bank = message.type == "control_change" and message.control in _BANK_SELECT
+    return bank or message.type == "program_change"
 
 
 def _play(command: list[str], midi: Path, timeout: float) -> str:

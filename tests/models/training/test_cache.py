@@ -127,7 +127,10 @@ def test_extraction_reuses_the_cache_until_the_sound_or_the_layout_changes(tmp_p
     cache.extract_all(items, make, "v2", processes=1)
     assert len(calls) == 4
     status = items[0][1].stat()
-    os.utime(items[0][1], ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+    os.utime(items[0][1], ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))  # a copy of the same
+    cache.extract_all(items, make, "v2", processes=1)
+    assert len(calls) == 4
+    soundfile.write(items[0][1], np.full(1000, 0.5, np.float32), cache.RATE, subtype="FLOAT")
     cache.extract_all(items, make, "v2", processes=1)
     assert calls[4:] == [1000]
 
