@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..grid import CELLS, SIDE
+from ..pool import smoothing
 
 Metric: TypeAlias = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
 
@@ -64,9 +65,7 @@ def prior_heatmap(cell: ArrayLike, blur: float = 1.0, pseudo_count: float = 1.0)
     plane), with ``pseudo_count`` points spread evenly over it. What a model must beat.
     """
     histogram = np.bincount(np.asarray(cell, dtype=np.intp).ravel(), minlength=CELLS).astype(float)
-    steps = np.subtract.outer(np.arange(SIDE), np.arange(SIDE))
-    kernel = np.exp(-0.5 * (steps / blur) ** 2) if blur > 0 else np.eye(SIDE)
-    kernel /= kernel.sum(axis=0)
+    kernel = smoothing(blur)
     blurred = (kernel @ histogram.reshape(SIDE, SIDE) @ kernel.T).ravel() + pseudo_count / CELLS
     return blurred / blurred.sum()
 
@@ -118,8 +117,10 @@ def standard_error(values: ArrayLike) -> float:
 
 def _centred(x: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(x, dtype=np.float64)
-    # A constant series must come out as exact zeros, which its rounded mean would not give.
-    return values - (values.flat[0] if values.size and np.ptp(values) == 0 else values.mean())
+    # A constant series must come out as exact zeros: its rounding errors would correlate with anything.
+    if values.size and np.ptp(values) <= 1e-12 * np.abs(values).max():
+        return np.zeros_like(values)
+    return values - values.mean()
 
 
 def _by_group(x: ArrayLike, y: ArrayLike, groups: ArrayLike) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:

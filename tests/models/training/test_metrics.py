@@ -113,3 +113,10 @@ def test_standard_error(rng: np.random.Generator) -> None:
     values = rng.normal(size=5)
     assert metrics.standard_error(values) == pytest.approx(stats.sem(values))
     assert np.isnan(metrics.standard_error([0.3]))
+
+
+def test_a_series_that_only_rounding_moves_is_constant(rng: np.random.Generator) -> None:
+    wobbling = np.full(50, 0.3) + rng.choice([0, 5.6e-17], 50)
+    assert np.isnan(metrics.pearson(wobbling, rng.standard_normal(50)))
+    assert np.isnan(metrics.within_groups(metrics.pearson, rng.standard_normal(50), wobbling, np.zeros(50)))
+    assert np.isfinite(metrics.pearson(1e-9 * rng.standard_normal(50), rng.standard_normal(50)))
