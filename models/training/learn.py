@@ -1,0 +1,281 @@
+"""Teaching the recurrent decoder's network: all labels at once, and a teacher's view of the sound where there is one.
+
+The heatmap learns from quadrants and raters' points, by the likelihoods of ``training.targets``. Beside it the same
+layers learn to say what MusiCNN (trained on a million songs) would, window by window, which needs no human label, which
+mood tags 4Q's clips carry, and what Emotify's listeners felt: what ten hours of labelled music cannot teach alone.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import DataError
+from ..evidence import HOPS_PER_EMISSION, MELS
+from ..grid import CELLS, QUADRANT_SHARE
+from ..texture import SIZE
+from . import network as network_module
+from .cache import cached, is_cached
+from .corpus import TRACES, Example, Heard, Say
+from .network import Network, exported
+from .unlabelled import TEACHER_SIZE, teacher_times
+
+# Each learns on one thread and takes some 3 GB: more than eight at once are more memory than gain.
+PROCESSES = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+EPOCHS = 12
+BATCH = 16
+EMISSIONS = 60  # of a crop: 30 s
+RATE = 2e-3
+DECAY = 0.02
+DROPOUT = 0.4
+CROPS = {"4q": 1.0, "emotify": 1.0, "vgmidi": 2.0, "emopia": 0.5} | dict.fromkeys(TRACES, 1.0)  # a clip, an epoch
+# Of each head's loss, and of each set's part in the heatmap's.
+TEACHER, HEATMAP, MOODS, FEELINGS = 1.0, 0.15, 1.0, 5.0
+SETS = {"4q": 1.0, "emopia": 0.5, "vgmidi": 0.5} | dict.fromkeys(TRACES, 0.5)
+ALTERED = 0.5  # how often a clip is heard as a room, a codec or a crowd would have it
+_SETTLED = 4  # emissions until a label counts in full: the first half second says little
+_QUIET = -13.8  # log-mel of silence
+
+
+class _Crop(NamedTuple):
+    """One crop of an example, padded to EMISSIONS."""
+
+    log_mel: NDArray[np.float32]
+    texture: NDArray[np.float32]
+    weight: NDArray[np.float32]  # (EMISSIONS,): 0 where there is nothing, or only silence
+    cells: NDArray[np.float32]  # (EMISSIONS, 121): what the raters said; zero where nobody rated
+    region: NDArray[np.float32]  # (EMISSIONS, 121): the quadrant's share of each cell; zero for no quadrant
+    teacher: NDArray[np.float32]
+    taught: NDArray[np.float32]  # (EMISSIONS,): 1 where there is a teacher's window
+
+
+def learnt(examples: Sequence[Example], seed: int, say: Say) -> bytes:
+    """The network fitted to ``examples``, as ONNX; kept in the cache by all that it depends on."""
+
+    def compute() -> NDArray[np.uint8]:
+        return np.frombuffer(exported([fit_network(examples, seed, say)]), dtype=np.uint8)
+
+    return bytes(cached(_key(examples, seed), compute, "networks"))
+
+
+def learn_all(parts: Sequence[Sequence[Example]], seed: int, say: Say) -> None:
+    """Have ``learnt`` ready for each of several selections of examples, as many at a time as there are processors."""
+    waiting = [part for part in parts if not is_cached(_key(part, seed), "networks")]
+    if len(waiting) < 2 or PROCESSES < 2:
+        for part in waiting:
+            learnt(part, seed, say)
+        return
+    say(f"learning {len(waiting)} networks, {PROCESSES} at a time: a quarter of an hour or two each")
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+        try:
+            for done, future in enumerate(as_completed([pool.submit(_learn, part, seed) for part in waiting]), 1):
+                future.result()
+                say(f"learnt {done} of {len(waiting)} networks")
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a learning process died (out of memory?): try again with less running beside it"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _learn(examples: Sequence[Example], seed: int) -> None:
+    learnt(examples, seed, _quietly)
+
+
+def _quietly(line: str) -> None:
+    pass
+
+
+def _key(examples: Sequence[Example], seed: int) -> tuple[object, ...]:
+    """Changes with the code, the sound of the clips, their order, their labels and the recipe."""
+    content = hashlib.sha256()
+    for module in (__file__, network_module.__file__):
+        content.update(Path(str(module)).read_bytes())
+    for e in examples:
+        heard = (e.heard.path.name, *(other.path.name for other in e.altered))  # named by what was measured, and how
+        content.update(repr((e.set, e.id, e.quadrant, e.moods, e.feelings, heard)).encode())
+        if e.points is not None or e.trace is not None:
+            content.update(e.histogram.tobytes())
+        if e.teacher is not None:
+            content.update(e.teacher.tobytes())
+    return content.hexdigest(), seed, EPOCHS
+
+
+def fit_network(examples: Sequence[Example], seed: int, say: Say) -> Network:
+    """One network, from random weights; deterministic given the seed."""
+    torch.set_num_threads(1)  # several learn at once better than one on several processors
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    moods, mood_masks = _multi_hot(examples)
+    feelings = {e.id: np.array(e.feelings, np.float32) for e in examples if e.feelings is not None}
+    mean, scale = _teacher_scale(examples)
+    network = Network(len(moods), max((len(f) for f in feelings.values()), default=0), DROPOUT)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
+    per_epoch = max(int(sum(CROPS[e.set] for e in examples)) // BATCH, 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=EPOCHS * per_epoch, pct_start=0.15)
+    network.train()
+    for epoch in range(EPOCHS):
+        order = _order(examples, rng)[: per_epoch * BATCH]
+        totals = np.zeros(4)
+        for start in range(0, len(order), BATCH):
+            chosen = [examples[i] for i in order[start : start + BATCH]]
+            losses = _losses(network, chosen, rng, mean, scale, mood_masks, feelings)
+            loss = sum(weight * part for weight, part in zip((TEACHER, HEATMAP, MOODS, FEELINGS), losses, strict=True))
+            assert isinstance(loss, Tensor)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            totals += [float(part.detach()) for part in losses]
+        shown = ", ".join(
+            f"{name} {total / per_epoch:.4f}"
+            for name, total in zip(("teacher", "heatmap", "moods", "feelings"), totals, strict=True)
+        )
+        say(f"network, epoch {epoch + 1} of {EPOCHS}: losses {shown}")
+    return network.eval()
+
+
+def _order(examples: Sequence[Example], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Which examples an epoch takes, shuffled: CROPS of each, the fractions drawn."""
+    wanted = np.array([CROPS[e.set] for e in examples])
+    times = np.floor(wanted) + (rng.random(len(wanted)) < wanted % 1)
+    order = rng.permutation(np.repeat(np.arange(len(examples)), times.astype(np.intp)))
+    return np.concatenate([order, order[:BATCH]])  # where the draw came out short, its front fills the last batch
+
+
+def _losses(
+    network: Network,
+    chosen: Sequence[Example],
+    rng: np.random.Generator,
+    mean: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    mood_masks: dict[str, NDArray[np.float32]],
+    feelings: dict[str, NDArray[np.float32]],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    crops = [_crop(e, rng, mean, scale) for e in chosen]
+    batch = _Crop(*(np.stack(arrays) for arrays in zip(*crops, strict=True)))
+    log_mel = _disguised(torch.from_numpy(batch.log_mel), rng)
+    with torch.autocast("cpu", torch.bfloat16):
+        said = network(log_mel, torch.from_numpy(batch.texture))
+    weight = torch.from_numpy(batch.weight)
+    taught = torch.from_numpy(batch.taught)
+    missed = (said["teacher"].float() - torch.from_numpy(batch.teacher)).square().mean(-1)
+    teacher = (missed * taught).sum() / taught.sum().clamp(min=1)
+    importance = torch.tensor([SETS.get(e.set, 0.0) for e in chosen])
+    heatmap = (_unlikelihood(said["heatmap"], batch) * importance).sum() / importance.sum().clamp(min=1e-6)
+
+    over_clip = weight / weight.sum(1, keepdim=True).clamp(min=1e-6)
+    tagged = [i for i, e in enumerate(chosen) if e.id in mood_masks and e.moods is not None]
+    felt = [i for i, e in enumerate(chosen) if e.feelings is not None]
+    moods = felt_loss = torch.zeros(())
+    if tagged:
+        logits = (said["moods"].float() * over_clip[..., None]).sum(1)[tagged]
+        truth = torch.from_numpy(np.stack([mood_masks[chosen[i].id] for i in tagged]))
+        moods = functional.binary_cross_entropy_with_logits(logits, truth) * len(tagged) / len(chosen)
+    if felt:
+        shares = torch.sigmoid((said["feelings"].float() * over_clip[..., None]).sum(1))[felt]
+        truth = torch.from_numpy(np.stack([feelings[chosen[i].id] for i in felt]))
+        felt_loss = functional.mse_loss(shares, truth) * len(felt) / len(chosen)
+    return teacher, heatmap, moods, felt_loss
+
+
+def _unlikelihood(logits: Tensor, batch: _Crop) -> Tensor:
+    """Minus the mean log-likelihood of each crop's labels, (B,): 0 for a crop without."""
+    log_heatmap = functional.log_softmax(logits.float(), dim=-1)
+    region, cells, weight = (torch.from_numpy(a) for a in (batch.region, batch.cells, batch.weight))
+    inside = torch.logsumexp(log_heatmap + torch.log(region.clamp(min=1e-9)), dim=-1)
+    has_region, has_cells = (region.sum(-1) > 0).float() * weight, cells.sum(-1) * weight
+    likelihood = inside * has_region + (log_heatmap * cells).sum(-1) * weight
+    return -likelihood.sum(1) / (has_region + has_cells).sum(1).clamp(min=1e-6)
+
+
+def _crop(example: Example, rng: np.random.Generator, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> _Crop:
+    heard: Heard = example.heard
+    if example.altered and rng.random() < ALTERED:
+        heard = example.altered[rng.integers(len(example.altered))]
+    n = heard.emissions
+    start = int(rng.integers(0, n - EMISSIONS + 1)) if n > EMISSIONS else 0
+    end = min(start + EMISSIONS, n)
+    length = end - start
+    crop = _Crop(
+        np.full((EMISSIONS * HOPS_PER_EMISSION, MELS), _QUIET, np.float32),
+        np.zeros((EMISSIONS, SIZE), np.float32),
+        np.zeros(EMISSIONS, np.float32),
+        np.zeros((EMISSIONS, CELLS), np.float32),
+        np.zeros((EMISSIONS, CELLS), np.float32),
+        np.zeros((EMISSIONS, TEACHER_SIZE), np.float32),
+        np.zeros(EMISSIONS, np.float32),
+    )
+    crop.log_mel[: length * HOPS_PER_EMISSION] = heard.log_mel[start * HOPS_PER_EMISSION : end * HOPS_PER_EMISSION]
+    crop.texture[:length] = heard.textures[start:end]
+    crop.weight[:length] = heard.sounding[start:end] * np.minimum(np.arange(1, length + 1) / _SETTLED, 1.0)
+    if example.quadrant is not None:
+        crop.region[:length] = QUADRANT_SHARE[:, example.quadrant]
+    if example.points is not None or example.trace is not None:
+        crop.cells[:length] = example.histogram[start:end]
+    if example.teacher is not None:
+        at = np.round(teacher_times(len(example.teacher)) * 2).astype(int) - 1 - start
+        # A window that began before the crop holds sound that the network has not heard.
+        inside = (at >= (5 if start else 0)) & (at < length)
+        crop.teacher[at[inside]] = (example.teacher[inside] - mean) / scale
+        crop.taught[at[inside]] = 1.0
+    return crop
+
+
+def _disguised(log_mel: Tensor, rng: np.random.Generator) -> Tensor:
+    """Other gains and equalisers, noise floors, a band up or down, and holes in frequency and time (SpecAugment)."""
+    count, hops, bands = log_mel.shape
+    across = torch.linspace(-1.0, 1.0, bands)
+    draws = torch.randn(4, count, 1, 1)
+    curve = 0.35 * draws[0] * across + 0.25 * draws[1] * torch.cos(np.pi * across)
+    curve = curve + 0.2 * draws[2] * torch.cos(2 * np.pi * across) + 0.3 * draws[3]
+    log_mel = log_mel + curve
+    floor = -9 + 7 * torch.rand(count, 1, 1) - across * torch.rand(count, 1, 1)
+    noisy = torch.rand(count, 1, 1) < 0.3
+    log_mel = torch.where(noisy, torch.logaddexp(log_mel, floor + 0.3 * torch.randn_like(log_mel)), log_mel)
+    for clip in log_mel:
+        average = clip.mean()
+        if rng.random() < 0.5:
+            clip.copy_(torch.roll(clip, int(rng.integers(-1, 2)), 1))
+        if rng.random() < 0.5:
+            width = int(rng.integers(1, 9))
+            first = int(rng.integers(0, bands - width))
+            clip[:, first : first + width] = average
+        for _ in range(2):
+            width = int(rng.integers(5, 40))
+            first = int(rng.integers(0, hops - width))
+            clip[first : first + width] = average
+    return log_mel
+
+
+def _multi_hot(examples: Sequence[Example]) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
+    """The mood tags there are, and each tagged clip's as 0 and 1."""
+    tags = sorted({mood for e in examples for mood in e.moods or ()})
+    column = {tag: i for i, tag in enumerate(tags)}
+    masks = {}
+    for e in examples:
+        if e.moods is not None:
+            masks[e.id] = np.zeros(len(tags), np.float32)
+            masks[e.id][[column[mood] for mood in e.moods]] = 1.0
+    return tags, masks
+
+
+def _teacher_scale(examples: Sequence[Example]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    rows = [e.teacher for e in examples if e.teacher is not None and len(e.teacher)]
+    if not rows:
+        return np.zeros(TEACHER_SIZE, np.float32), np.ones(TEACHER_SIZE, np.float32)
+    every = np.concatenate(rows)
+    return every.mean(axis=0), every.std(axis=0) + np.float32(1e-6)

@@ -1,0 +1,189 @@
+"""Teaching the network: that it learns, that it learns the same again, and what its cache is keyed by."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from valaro.models import texture
+from valaro.models.features import BLOCKS
+from valaro.models.grid import quadrants
+from valaro.models.lstm import LSTM
+from valaro.models.training import learn
+from valaro.models.training.corpus import NEVER, Example, Heard, Say
+from valaro.models.training.labels import Points, Trace
+from valaro.models.training.network import Network
+
+EMISSIONS = 10
+COLUMNS = texture.SIZE + 2 + 5 * 64
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VALARO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(learn, "EPOCHS", 1)
+        patch.setattr(learn, "EMISSIONS", EMISSIONS)
+        patch.setattr(learn, "PROCESSES", 1)
+        yield
+
+
+def heard(folder: Path, name: str, quadrant: int, seed: int) -> Heard:
+    """Rows as if a clip had been measured: low, high, all or no bands, and a texture that says the same."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(0, 0.3, (EMISSIONS * BLOCKS, COLUMNS)).astype(np.float32)
+    rows[:, :20] += quadrant
+    rows[:, texture.SIZE : texture.SIZE + 2] = 1
+    bands = rows[:, texture.SIZE + 2 :].reshape(len(rows), 5, 64)
+    bands -= 5
+    bands[..., :32] += 3 * (quadrant % 2)
+    bands[..., 32:] += 3 * (quadrant // 2)
+    np.save(folder / f"{name}.npy", rows)
+    return Heard(folder / f"{name}.npy")
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
+    """Sixteen clips of the four quadrants, tagged and taught, and one of each other kind of label."""
+    folder = tmp_path_factory.mktemp("toys")
+    rng = np.random.default_rng(0)
+    examples = []
+    for i in range(16):
+        quadrant, moods = i % 4, ("Calm",) if i % 4 > 1 else ("Angry", "Loud")
+        teacher = np.full((2, 200), quadrant, np.float32) + rng.normal(0, 0.1, (2, 200)).astype(np.float32)
+        own = heard(folder, f"q{i}", quadrant, i)
+        examples.append(Example(f"q{i}", "4q", f"a{i}", i % 5, own, quadrant=quadrant, moods=moods, teacher=teacher))
+    points = Points(np.repeat(np.arange(8), 2), np.tile([0, 1], 8), np.full(16, 0.8), np.full(16, 0.8))
+    examples.append(Example("v", "vgmidi", "v", 0, heard(folder, "v", 0, 30), points=points))
+    examples.append(Example("f", "emotify", "f", NEVER, heard(folder, "f", 2, 31), feelings=(0.1,) * 9))
+    flat = np.full(4, 0.1)
+    trace = Trace("7", "emomusic", None, np.array([1.0, 1.5, 2.0, 2.5]), flat, -flat, flat + 0.1, flat + 0.1)
+    examples.append(Example("emomusic-7", "emomusic", "7", 2, heard(folder, "t", 3, 32), trace=trace))
+    return examples
+
+
+def losses(said: Sequence[str]) -> dict[str, list[float]]:
+    """Each head's loss, epoch by epoch."""
+    found = [dict(re.findall(r"(\w+) (\d+\.\d+)", line)) for line in said if line.startswith("network, epoch")]
+    return {name: [float(row[name]) for row in found] for name in found[0]}
+
+
+def quietly(_: str) -> None:
+    pass
+
+
+def test_all_losses_fall_and_the_quadrants_are_told_apart(toys: list[Example], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learn, "EPOCHS", 20)
+    monkeypatch.setattr(learn, "DROPOUT", 0.0)
+    said: list[str] = []
+    network = learn.fit_network(toys, 0, said.append)
+    fell = losses(said)
+    assert set(fell) == {"teacher", "heatmap", "moods", "feelings"}
+    for name, values in fell.items():
+        assert np.mean(values[-4:]) < 0.7 * np.mean(values[:3]), name
+    clips = [toy for toy in toys if toy.quadrant is not None]
+    with torch.no_grad():
+        log_mel = torch.from_numpy(np.stack([clip.heard.log_mel for clip in clips]))
+        textures = torch.from_numpy(np.stack([clip.heard.textures for clip in clips]))
+        heatmaps = torch.softmax(network(log_mel, textures)["heatmap"], dim=-1).double().numpy()
+    guessed = quadrants(heatmaps[:, 4:]).mean(axis=1).argmax(axis=1)
+    assert np.mean(guessed == [clip.quadrant for clip in clips]) >= 0.9
+
+
+def test_the_same_seed_learns_the_same_and_another_does_not(toys: list[Example]) -> None:
+    once, again, other = (learn.fit_network(toys, seed, quietly).state_dict() for seed in (1, 1, 2))
+    for name, values in once.items():
+        assert torch.equal(values, again[name]), name
+    assert not torch.equal(once["heatmap.weight"], other["heatmap.weight"])
+
+
+def test_what_was_learnt_is_kept_and_can_be_stepped(toys: list[Example]) -> None:
+    said: list[str] = []
+    model = learn.learnt(toys, 0, said.append)
+    assert len(said) == learn.EPOCHS
+    assert learn.learnt(toys, 0, said.append) == model
+    assert len(said) == learn.EPOCHS  # nothing was learnt anew
+    LSTM(model).init()
+
+
+def test_several_parts_are_each_learnt_once(toys: list[Example], monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt: list[int] = []
+    fit = learn.fit_network
+
+    def counted(examples: Sequence[Example], seed: int, say: Say) -> Network:
+        learnt.append(len(examples))
+        return fit(examples, seed, say)
+
+    monkeypatch.setattr(learn, "fit_network", counted)
+    parts = [toys[:6], toys[6:11]]
+    learn.learn_all(parts, 5, quietly)
+    assert learnt == [6, 5]
+    learn.learn_all([*parts, toys[11:15]], 5, quietly)
+    assert learnt == [6, 5, 4]
+    for part in parts:
+        learn.learnt(part, 5, quietly)
+    assert len(learnt) == 3
+
+
+def changed(example: Example, kind: str) -> Example:
+    """The same clip with a little of one label changed."""
+    if kind == "points":
+        assert example.points is not None
+        return replace(example, points=example.points._replace(valence=-example.points.valence))
+    if kind == "trace":
+        assert example.trace is not None
+        return replace(example, trace=replace(example.trace, arousal=example.trace.arousal + 0.1))
+    if kind == "teacher":
+        assert example.teacher is not None
+        return replace(example, teacher=example.teacher + 1)
+    values = {"quadrant": 3, "moods": ("Calm", "Loud"), "feelings": (0.2,) * 9, "altered": (example.heard,)}
+    return replace(example, **{kind: values[kind]})
+
+
+@pytest.mark.parametrize(
+    ("index", "kind"),
+    [(0, "quadrant"), (0, "moods"), (0, "teacher"), (0, "altered"), (16, "points"), (17, "feelings"), (18, "trace")],
+)
+def test_the_key_changes_with_every_label(toys: list[Example], index: int, kind: str) -> None:
+    other = [changed(toy, kind) if i == index else toy for i, toy in enumerate(toys)]
+    assert learn._key(other, 0) != learn._key(toys, 0)
+
+
+def test_the_key_changes_with_the_clips_and_the_seed_and_not_with_what_a_test_knows(toys: list[Example]) -> None:
+    key = learn._key(toys, 0)
+    assert learn._key(toys, 1) != key
+    assert learn._key(toys[1:], 0) != key
+    # Neither fold nor group is learnt from: a clip's network is the same, wherever it is tested.
+    assert learn._key([replace(toy, fold=4 - toy.fold, group="other") for toy in toys], 0) == key
+
+
+def test_clips_without_teacher_or_tags_are_enough(toys: list[Example]) -> None:
+    bare = [replace(toy, moods=None, teacher=None) for toy in toys[:6]]
+    said: list[str] = []
+    learn.fit_network(bare, 0, said.append)
+    assert losses(said)["teacher"] == [0.0]
+    assert losses(said)["moods"] == [0.0]
+    assert losses(said)["heatmap"][0] > 0
+
+
+def test_a_clip_longer_or_shorter_than_a_crop_is_cut_or_padded(
+    toys: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    nothing, one = np.zeros(200, np.float32), np.ones(200, np.float32)
+    for emissions in (4, EMISSIONS, 16):
+        monkeypatch.setattr(learn, "EMISSIONS", emissions)
+        crop = learn._crop(toys[0], rng, nothing, one)
+        assert crop.log_mel.shape == (25 * emissions, 64)
+        assert crop.weight.shape == (emissions,)
+        known = min(emissions, EMISSIONS)
+        assert np.all(crop.weight[:known] > 0)
+        assert not crop.weight[known:].any()
+        assert crop.weight[0] == 0.25  # the first half second says little
+        assert not crop.region[known:].any()
+    # The padded end: silence, and no label. Teacher's windows end at 3.01 and 4.01 s: in the 6th and 8th half second.
+    assert np.all(crop.log_mel[25 * EMISSIONS :] < -13)
+    assert np.flatnonzero(crop.taught).tolist() == [5, 7]
