@@ -1,200 +1,329 @@
 """How good the model is, from its streamed heatmaps, on clips of artists, songs and pieces it was not fitted to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle import Bundle, load_bundle
+from ..bundle import FUSION, Bundle, load_bundle
 from ..errors import DataError
-from ..features import EMISSION, RATE
-from ..grid import CELL_AROUSAL, CELL_VALENCE, CELLS, cell_of, quadrants
-from . import metrics
-from .corpus import SETS, Example, Say, gather
-from .splits import Fold, grouped_folds
-from .train import fit, stream_theta
+from ..grid import CELL_AROUSAL, CELL_VALENCE
+from ..pool import Pool, alone
+from . import aeg, baselines, datasets, scoring
+from .augment import CONDITIONS
+from .calibration import Calibration, calibrate, joined_figures, merged
+from .chain import BY_PATHS, chain_inputs, fitted_chain
+from .corpus import SETS, TRACES, Example, Say, gather
+from .lag import annotator_lag
+from .report import Figures, Report, Value, drops, join
+from .scoring import Item
+from .streams import pooled
+from .train import (
+    ALTERED,
+    OutOfFold,
+    fit_pools,
+    fold_bundle,
+    item_of,
+    learn_folds,
+    learning,
+    out_of_fold,
+    split,
+)
 
-if TYPE_CHECKING:
-    from rich.table import Table
 
-HEARD = (5.0, 10.0, 15.0)  # s of listening after which 4Q is scored as well
-
-Figures = dict[str, Any]
-
-
-def evaluate(data: Path, *, bundle: Path | None = None, seed: int = 0, progress: Say = print) -> Figures:
+def evaluate(
+    data: Path, *, bundle: Path | None = None, seed: int = 0, robust: bool = True, progress: Say = print
+) -> tuple[Report, dict[str, Calibration]]:
     """``valaro evaluate``: cross-validated figures of the recipe, or those of a ``bundle`` as it is.
 
     A bundle's own figures flatter it on clips that it was trained on; they are for clips that it was not.
+    ``robust``: also under gain, noise, a room and a phone's band, as drops.
 
+    Returns:
+        the report, and the reliability of each decoder's heatmaps over all sets.
     Raises:
         BundleError, DataError: the bundle or the data cannot be used.
     """
     given = load_bundle(bundle) if bundle is not None else None
-    examples = gather(data, progress)
-    return cross_validate(examples, seed=seed, bundle=given, progress=progress)
+    if given is None:
+        learning()  # what is not installed is told before the measuring, not after it
+    examples = gather(data, progress, altered=0 if given else ALTERED)
+    conditions = {name: gather(data, progress, condition=name) for name in CONDITIONS} if robust else {}
+    return measure(
+        examples,
+        conditions,
+        bundle=given,
+        seed=seed,
+        progress=progress,
+        functionals=lambda: _functionals(data, progress),
+    )
 
 
-def cross_validate(
-    examples: Sequence[Example], *, seed: int = 0, bundle: Bundle | None = None, progress: Say = print
-) -> Figures:
+def _functionals(data: Path, progress: Say) -> dict[str, NDArray[np.float64]]:
+    """eGeMAPS of the 4Q clips, by id; none where openSMILE is not installed."""
+    try:
+        found, skipped = baselines.egemaps([(clip.id, clip.path) for clip in datasets.load(data).four_q])
+    except DataError as error:
+        progress(f"left out: {error}")
+        return {}
+    for line in skipped.values():
+        progress(f"skipped: {line}")
+    return found
+
+
+def measure(
+    examples: Sequence[Example],
+    conditions: Mapping[str, Sequence[Example]] | None = None,
+    *,
+    bundle: Bundle | None = None,
+    seed: int = 0,
+    progress: Say = print,
+    functionals: Callable[[], Mapping[str, NDArray[np.floating]]] = dict,
+) -> tuple[Report, dict[str, Calibration]]:
     """Fit on four fifths, score the streamed heatmaps on the last fifth, five times; grouped splits.
 
-    Every set's fold k is left out of the k-th fit. With ``bundle`` nothing is fitted, only scored.
-
-    Returns:
-        {set: {figure: {"mean", "se" over folds, "folds"}}}.
+    Every set's fold k is left out of the k-th fit; the pool that scores fold k is fitted to the other folds. With
+    ``bundle`` only the baselines are fitted. ``functionals()``: clip id -> openSMILE's statistics, for a baseline.
     """
-    folds = {name: _folds([e for e in examples if e.set == name], name, progress) for name in _sets(examples)}
-    folds = {name: found for name, found in folds.items() if found}
-    if not folds:
-        raise DataError("no set has clips of two groups in two folds: nothing to test on that was not trained on")
-    scores: dict[str, list[dict[str, float]]] = {name: [] for name in folds}
-    for k in sorted({fold.number for found in folds.values() for fold in found}):
-        held_out = {id(e) for e in examples if e.fold == k}
-        trained = [e for e in examples if id(e) not in held_out]
-        model = bundle if bundle is not None else fit(trained, seed=seed)
-        for name in folds:
-            test = [e for e in examples if e.set == name and e.fold == k]
-            if test:
-                known = [e for e in trained if e.set == name]
-                scores[name].append(
-                    _score_points(model, test, known) if name == "vgmidi" else _score_clips(model, test)
-                )
-        progress(f"fold {k}: " + ", ".join(f"{name} {_headline(rows[-1])}" for name, rows in scores.items() if rows))
-    return {name: _join(rows) for name, rows in scores.items()}
+    conditions = conditions or {}
+    outside: list[OutOfFold] = []
+    under: dict[str, list[OutOfFold]] = {name: [] for name in conditions}
+    by_paths: list[dict[str, float]] = []
+    examples, folds = split(examples, progress)
+    for line in lags(examples):
+        progress(line)
+    if bundle is None:
+        learn_folds(examples, folds, seed, progress)
+    for fold in folds:
+        fitted = bundle if bundle is not None else fold_bundle(examples, fold, seed, progress)
+        progress(f"fold {fold}: listening")
+        outside += out_of_fold(fitted, examples, fold)
+        for name, changed in conditions.items():
+            under[name] += out_of_fold(fitted, changed, fold)
+        if bundle is None:
+            by_paths.append(_by_paths(fitted, examples, fold))
+    pools = fold_pools(outside, bundle)
+    figures = score_folds(outside, pools)
+    for name, label in (("live", "crf by paths, live"), ("whole", "crf by paths, the whole piece known")):
+        if rows := [{"log_likelihood": row[name]} for row in by_paths if row]:
+            figures[label] = {"vgmidi": join(rows)}
+    figures |= _baselines(examples, outside, pools, functionals(), seed, progress)
+    lost = drops(figures, {name: score_folds(rows, pools) for name, rows in under.items()})
+    return Report(figures=figures, drops=lost), _calibrations(outside, pools)
 
 
-def summary(result: Figures) -> Figures:
-    """The figures' means alone, rounded: what a bundle's manifest keeps."""
-    return {name: {key: round(value["mean"], 4) for key, value in figures.items()} for name, figures in result.items()}
+FEWEST_PIECES = 10  # to say anything of a set's lag by
 
 
-def tables(result: Figures) -> list["Table"]:
-    """One rich table a set: figure, mean, standard error over the folds."""
-    from rich.table import Table
-
-    shown = []
-    for name, figures in result.items():
-        table = Table(title=f"{name}, streamed and causal, unseen {_GROUPS.get(name, 'groups')}", title_justify="left")
-        table.add_column("figure")
-        table.add_column("mean", justify="right")
-        table.add_column("± standard error", justify="right")
-        for key, value in figures.items():
-            table.add_row(_LABELS.get(key, key), f"{value['mean']:.3f}", f"{value['se']:.3f}")
-        shown.append(table)
-    return shown
-
-
-_GROUPS = {"4q": "artists", "emopia": "songs", "vgmidi": "pieces"}
-_LABELS = {
-    "macro_f1": "quadrants: macro-F1",
-    "accuracy": "quadrants: accuracy",
-    "valence": "sign of valence: accuracy",
-    "arousal": "sign of arousal: accuracy",
-    "log_likelihood": "log-likelihood of raters' points, nats a cell",
-    "prior_log_likelihood": "the same for the global prior smoothed by one cell",
-    "histogram_log_likelihood": "the same for the global histogram as it is",
-    "uniform_log_likelihood": "the same for the uniform heatmap",
-} | {f"macro_f1_{s:g}s": f"quadrants after {s:g} s: macro-F1" for s in HEARD}
-_LABELS |= {
-    f"r_{axis}_{where}": f"{axis}: r {where} pieces"
-    for axis in ("valence", "arousal")
-    for where in ("between", "within")
-}
+def lags(examples: Sequence[Example]) -> Iterator[str]:
+    """How far the raters of each set that was rated over time trail the running texture: a line a set."""
+    for name in ("vgmidi", *TRACES):
+        members = [e for e in examples if e.set == name and e.histogram.any()]
+        found = []
+        for axis, centres in (("valence", CELL_VALENCE), ("arousal", CELL_AROUSAL)):
+            rated = [e.histogram.sum(axis=1) > 0 for e in members]
+            features = [e.heard.textures[r] for e, r in zip(members, rated, strict=True)]
+            traces = [(e.histogram[r] @ centres)[:, None] for e, r in zip(members, rated, strict=True)]
+            try:
+                lag = annotator_lag(features, traces)
+            except DataError:  # too few pieces, or too short
+                continue
+            if lag.pieces >= FEWEST_PIECES:
+                found.append(f"{lag.seconds:.1f} ± {lag.error:.1f} s in {axis}")
+        if found:
+            yield f"{name}: raters trail the texture by {', '.join(found)}"
 
 
-def _sets(examples: Sequence[Example]) -> list[str]:
-    return [name for name in SETS if any(e.set == name for e in examples)]
+FoldPools = Mapping[int, Mapping[str, Pool]]
 
 
-def _folds(examples: Sequence[Example], name: str, progress: Say) -> list[Fold]:
+def fold_pools(outside: Sequence[OutOfFold], bundle: Bundle | None = None) -> FoldPools:
+    """The pools that score each fold, by decoder: fitted to the other folds' clips, or those of a ``bundle``."""
+    folds = [fold for fold, _ in _folds(outside)]
+    if bundle is not None:
+        return {fold: {name: bundle.pool(name) for name in (FUSION, *bundle.decoders)} for fold in folds}
+    return {fold: fit_pools([row for row in outside if row.fold != fold] or outside) for fold in folds}
+
+
+def score_folds(outside: Sequence[OutOfFold], pools: FoldPools) -> Figures:
+    """Each decoder's and the fusion's figures by set, over the folds."""
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    calibrations: dict[str, dict[str, list[Calibration]]] = {}
+    for fold, rows in _folds(outside):
+        for decoder, pool in pools[fold].items():
+            for name in SETS:
+                members = [row for row in rows if row.example.set == name]
+                if not members:
+                    continue
+                items, streams = [item_of(m.example) for m in members], [pooled(m.told, pool) for m in members]
+                scores = _scores(name, items, streams, outside, fold)
+                found.setdefault(decoder, {}).setdefault(name, []).append(scores)
+                calibrations.setdefault(decoder, {}).setdefault(name, []).append(calibrate(items, streams))
+    _add_traces(found, outside, pools)
+    return {
+        decoder: {
+            name: join(rows) | _calibrated(calibrations.get(decoder, {}).get(name, [])) for name, rows in sets.items()
+        }
+        for decoder, sets in found.items()
+    }
+
+
+def _calibrated(folds: Sequence[Calibration]) -> dict[str, Value]:
+    return {name: cast(Value, value) for name, value in joined_figures(folds).items()} if folds else {}
+
+
+def _add_traces(
+    found: dict[str, dict[str, list[dict[str, float]]]],
+    outside: Sequence[OutOfFold],
+    pools: FoldPools,
+) -> None:
+    """Clips with means over raters are too few for folds: all are scored together, each by the fold without it."""
+    told: dict[tuple[str, str], tuple[list[Item], list[NDArray[np.float64]]]] = {}
+    for fold, rows in _folds([row for row in outside if row.example.trace is not None]):
+        for decoder, pool in pools[fold].items():
+            for row in rows:
+                items, streams = told.setdefault((decoder, row.example.set), ([], []))
+                items.append(item_of(row.example))
+                streams.append(pooled(row.told, pool))
+    for (decoder, name), (items, streams) in told.items():
+        found.setdefault(decoder, {})[name] = [dict(scoring.score_traces(items, streams))]
+
+
+def _scores(
+    name: str,
+    items: Sequence[Item],
+    streams: Sequence[NDArray[np.float64]],
+    outside: Sequence[OutOfFold],
+    fold: int,
+    heard: Sequence[float] = scoring.HEARD,
+) -> dict[str, float]:
+    if name == "vgmidi":
+        return dict(scoring.score_points(items, streams, _known_cells(outside, fold)))
+    return dict(scoring.score_clips(items, streams, heard))
+
+
+def _known_cells(outside: Sequence[OutOfFold], fold: int) -> NDArray[np.intp]:
+    known = [row.example.points for row in outside if row.example.points is not None and row.fold != fold]
+    known = known or [row.example.points for row in outside if row.example.points is not None]
+    return np.concatenate([scoring.cells_of(points) for points in known if points is not None])
+
+
+def _folds(outside: Sequence[OutOfFold]) -> list[tuple[int, list[OutOfFold]]]:
+    numbers = sorted({row.fold for row in outside})
+    return [(fold, [row for row in outside if row.fold == fold]) for fold in numbers]
+
+
+def _calibrations(outside: Sequence[OutOfFold], pools: FoldPools) -> dict[str, Calibration]:
+    parts: dict[str, list[Calibration]] = {}
+    for fold, rows in _folds([row for row in outside if row.example.set in SETS]):
+        for decoder, pool in pools[fold].items():
+            items, streams = [item_of(row.example) for row in rows], [pooled(row.told, pool) for row in rows]
+            parts.setdefault(decoder, []).append(calibrate(items, streams))
+    return {decoder: merged(found) for decoder, found in parts.items()}
+
+
+def _by_paths(bundle: Bundle, examples: Sequence[Example], fold: int) -> dict[str, float]:
+    """A chain of raters' whole paths, live and with each piece known to its end: what being live costs."""
+    pieces = [e for e in examples if e.set == "vgmidi"]
+    if not any(e.fold == fold for e in pieces):
+        return {}
+    chain = fitted_chain(bundle, [e for e in pieces if e.fold != fold], BY_PATHS)
+    found: dict[str, list[float]] = {"live": [], "whole": []}
+    for example in pieces:
+        if example.fold == fold and example.heard.sounding.any():
+            sounding = example.heard.sounding
+            x, shares = chain_inputs(bundle, example)[sounding], example.histogram[sounding]
+            rated = shares.sum(axis=1) > 0
+            for name, stream in (("live", chain.filter(x)), ("whole", chain.smooth(x))):
+                found[name].append(float((shares[rated] * np.log(stream[rated])).sum(axis=1).mean()))
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _baselines(
+    examples: Sequence[Example],
+    outside: Sequence[OutOfFold],
+    pools: FoldPools,
+    functionals: Mapping[str, NDArray[np.floating]],
+    seed: int,
+    progress: Say,
+) -> Figures:
+    """What knows less, in the same tables: the global prior, one heatmap a clip, and classifiers of whole clips."""
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+
+    def add(row: str, name: str, scores: Mapping[str, float]) -> None:
+        found.setdefault(row, {}).setdefault(name, []).append(dict(scores))
+
+    def statistics(e: Example) -> NDArray[np.floating]:
+        return baselines.clip_statistics(e.heard.vectors, e.heard.weights)
+
+    for fold, rows in _folds(outside):
+        fusion = pools[fold][FUSION]
+        for name in SETS:
+            members = [row for row in rows if row.example.set == name]
+            known = [e for e in examples if e.set == name and e.fold != fold]
+            if not members or not known:
+                continue
+            items = [item_of(row.example) for row in members]
+            prior = baselines.global_prior([item_of(e) for e in known])
+            held = [baselines.held(prior, row.example.heard.emissions) for row in members]
+            add("global prior, smoothed", name, _scores(name, items, held, outside, fold))
+            # It knows the whole clip from its start: what it says of the first seconds is no figure.
+            constant = [baselines.constant_per_clip(pooled(row.told, fusion)) for row in members]
+            add("fusion, one heatmap a clip", name, _scores(name, items, constant, outside, fold, heard=()))
+            if name == "vgmidi":
+                for row, scores in scoring.rater_agreement(items, _known_cells(outside, fold), seed).items():
+                    add(row, name, scores)
+                continue
+            tested = [row.example for row in members]
+            if scores := _svm(known, tested, statistics, seed, progress):
+                add("SVM on clip statistics, offline", name, scores)
+            described = all(e.id in functionals for e in (*known, *tested))
+            if described and (scores := _svm(known, tested, lambda e: functionals[e.id], seed, progress)):
+                add("SVM on openSMILE eGeMAPS, offline", name, scores)
+    return {row: {name: join(folds) for name, folds in sets.items()} for row, sets in found.items()}
+
+
+def _svm(
+    known: Sequence[Example],
+    tested: Sequence[Example],
+    features: Callable[[Example], NDArray[np.floating]],
+    seed: int,
+    progress: Say,
+) -> dict[str, float]:
+    truth, groups = np.array([e.quadrant for e in known], dtype=np.intp), [e.group for e in known]
+    train, test = (np.stack([features(e) for e in chosen]).astype(np.float64) for chosen in (known, tested))
     try:
-        return grouped_folds([e.fold for e in examples], [e.group for e in examples])
+        mass = baselines.svm_masses(train, truth, groups, test, seed)
     except DataError as error:
-        progress(f"{name} is trained on but not tested: {error}")
-        return []
+        progress(f"left out: {error}")
+        return {}
+    return dict(scoring.score_clips([item_of(e) for e in tested], list(baselines.spread(mass)[:, None]), ()))
 
 
-def _headline(row: Mapping[str, float]) -> str:
-    key = "macro_f1" if "macro_f1" in row else "log_likelihood"
-    return f"{key} {row[key]:.3f}"
+COMPONENT_COUNTS = (8, 16, 32, 48, 96)  # of each kind's mixture
 
 
-def _join(rows: Sequence[Mapping[str, float]]) -> Figures:
-    """Over the folds. A correlation that fewer than two folds define (one piece in each) is left out."""
-    joined = {}
-    for key in rows[0]:
-        values = [row[key] for row in rows if np.isfinite(row[key])]
-        if len(values) > 1:
-            joined[key] = {"mean": float(np.mean(values)), "se": metrics.standard_error(values), "folds": values}
-    return joined
+def component_curve(data: Path, *, seed: int = 0, progress: Say = print) -> Report:
+    """The AEG decoder alone with more and fewer components: what ``aeg.COMPONENTS`` was chosen by.
 
-
-def heatmaps(bundle: Bundle, example: Example) -> NDArray[np.float64]:
-    """The heatmap at each emission of a clip: (emissions, 121).
-
-    As the live chain gives it, but for the 1e-9 a cell that keeps the decoder's logarithm finite.
+    Raises:
+        DataError: the data cannot be used.
     """
-    theta = stream_theta(bundle.projection, bundle.acoustic, bundle.topics, example)
-    return theta @ bundle.affective.cell_masses()
-
-
-def _score_clips(bundle: Bundle, test: Sequence[Example]) -> dict[str, float]:
-    truth = np.array([e.quadrant for e in test], dtype=np.intp)
-    mass = [quadrants(heatmaps(bundle, e)) for e in test]
-    whole = np.stack([m.mean(axis=0) for m in mass])
-    valence, arousal = metrics.valence_arousal_accuracy(truth, whole)
-    figures = {
-        "macro_f1": metrics.macro_f1(truth, whole.argmax(axis=1)),
-        "accuracy": metrics.accuracy(truth, whole.argmax(axis=1)),
-        "valence": valence,
-        "arousal": arousal,
-    }
-    for seconds in HEARD:
-        emissions = round(seconds * RATE / EMISSION)
-        early = np.stack([m[:emissions].mean(axis=0) for m in mass])
-        figures[f"macro_f1_{seconds:g}s"] = metrics.macro_f1(truth, early.argmax(axis=1))
-    return figures
-
-
-def _score_points(bundle: Bundle, test: Sequence[Example], known: Sequence[Example]) -> dict[str, float]:
-    """Log-likelihoods are means over pieces of the mean over a piece's ratings."""
-    cells = np.concatenate([_cells(e) for e in known]) if known else np.arange(CELLS)
-    baselines = {
-        "prior_log_likelihood": metrics.prior_heatmap(cells),
-        "histogram_log_likelihood": metrics.prior_heatmap(cells, blur=0.0),
-    }
-    ours, rows = [], []
-    theirs: dict[str, list[float]] = {name: [] for name in baselines}
-    for i, example in enumerate(test):
-        assert example.points is not None
-        maps, cells = heatmaps(bundle, example), _cells(example)
-        ours.append(metrics.log_likelihood(maps, example.points.emission, cells).mean())
-        for name, baseline in baselines.items():
-            theirs[name].append(metrics.log_likelihood(baseline, example.points.emission, cells).mean())
-        count = np.bincount(example.points.emission, minlength=len(maps))
-        rated = count > 0
-        truth = [
-            np.bincount(example.points.emission, weights, len(maps))[rated] / count[rated]
-            for weights in (example.points.valence, example.points.arousal)
-        ]
-        predicted = [(maps @ axis)[rated] for axis in (CELL_VALENCE, CELL_AROUSAL)]
-        rows.append(np.stack([*truth, *predicted, np.full(rated.sum(), i)]))
-    v, a, pv, pa, piece = np.concatenate(rows, axis=1)
-    figures = {
-        "log_likelihood": float(np.mean(ours)),
-        **{name: float(np.mean(values)) for name, values in theirs.items()},
-        "uniform_log_likelihood": -float(np.log(CELLS)),
-    }
-    for axis, truth_, predicted_ in (("valence", v, pv), ("arousal", a, pa)):
-        figures[f"r_{axis}_between"] = metrics.between_groups(metrics.pearson, truth_, predicted_, piece)
-        figures[f"r_{axis}_within"] = metrics.within_groups(metrics.pearson, truth_, predicted_, piece)
-    return figures
-
-
-def _cells(example: Example) -> NDArray[np.intp]:
-    assert example.points is not None
-    return cell_of(example.points.valence, example.points.arousal)
+    examples, folds = split(gather(data, progress), progress)
+    figures: Figures = {}
+    chosen = dict(aeg.COMPONENTS)
+    try:
+        for count in COMPONENT_COUNTS:
+            aeg.COMPONENTS.update(dict.fromkeys(chosen, count))
+            outside: list[OutOfFold] = []
+            for fold in folds:
+                fitted = aeg.fit_aeg([e for e in examples if e.fold != fold], seed=seed)
+                outside += out_of_fold(fitted, [e for e in examples if e.set in SETS], fold)
+            alike = {"aeg": alone("aeg", outside[0].told.theta.shape[1])}
+            figures[f"{count} components a kind"] = score_folds(outside, dict.fromkeys(folds, alike))["aeg"]
+            progress(f"{count} components a kind: done")
+    finally:
+        aeg.COMPONENTS.update(chosen)
+    return Report(figures=figures, drops={})

@@ -1,226 +1,207 @@
-"""Fitting one AEG bundle: supervised projection, acoustic mixture, affective Gaussians; and ``valaro train``."""
+"""``valaro train``: every decoder fitted to all clips, the pool that joins them fitted to clips that none had seen."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..aeg import Points, Regions, fit_affective, quadrant_regions
-from ..bundle import Bundle, Projection
+from ..activity import Judge
+from ..bundle import FUSION, Bundle
 from ..errors import DataError
-from ..features import BLOCK, BLOCKS, EMISSION, RATE
-from ..gmm import GMM, fit_gmm
-from ..grid import QUADRANT_SHARE, cell_of
-from ..topics import Topics, TopicState
-from .corpus import Example, Say, gather
+from ..lstm import LSTM
+from ..pool import Pool, smoothed
+from . import calibration
+from .activity import train_judge
+from .aeg import KINDS, component_kinds, fit_aeg, of_kinds
+from .calibration import all_targets, targets_of
+from .chain import CHAIN, fitted_chain
+from .corpus import NEVER, SETS, Example, Say, gather
+from .scoring import Item, course
+from .splits import Fold, grouped_folds
+from .streams import Told, tell
 
-# Recordings and piano renders sound so unlike (a linear rule tells every frame of one from the other) that what
-# says "happy" in one says little in the other: each kind has directions and components of its own, and the posterior
-# picks the kind. In one common mixture 4Q's macro-F1 falls from .67 to .59, EMOPIA's from .62 to .52.
-KINDS: dict[str, tuple[str, ...]] = {"recordings": ("4q",), "piano": ("emopia", "vgmidi")}
-SHARES = {"recordings": 0.8, "piano": 0.2}  # what is likely to be played before anything was heard
-COMPONENTS = {"recordings": 48, "piano": 48}
-DIRECTIONS = 3  # four quadrants differ in three ways
-RIDGE = 100.0  # in clips: how many of them the prior "no effect" is worth
-HALF_LIFE = 3.0  # s
-PRIOR_SECONDS = 0.5
-MEAN_COUNT, COVARIANCE_COUNT = 0.2, 1.0  # in clips: what the prior over each affective Gaussian is worth
+ALTERED = 2  # copies of each recording, in other rooms and through other devices
+# Of a clip in the pool's objective, by set; a pool is fitted for each kind of sound.
+# Raters' points say how sure a heatmap may be, one quadrant a clip hardly does: of the piano sets VGMIDI decides.
+POOL_WEIGHTS = {"4q": 1.0, "emopia": 0.5, "vgmidi": 20.0}
+POOL_STRIDE = 4  # emissions between those that the pools are fitted to: neighbours say the same
+BIAS_RIDGE = {"recordings": 0.03, "piano": 0.01}
+BLUR = {"recordings": 1.2, "piano": 0.0}  # cells; raters' points, cell by cell, are known of piano alone
 
-# How much one clip of each set counts. A piece of VGMIDI has some thirty raters, whose points share its weight.
-WEIGHTS = {"4q": 1.0, "emopia": 0.5, "vgmidi": 3.0}
-_EVIDENCE_SECONDS = 1.5  # theta is taken this often in a clip: early ones too, as the live chain will meet them
-_PART = 25  # blocks: the stretches whose means the directions are fitted to
+
+class OutOfFold(NamedTuple):
+    """A clip as told by decoders that were fitted without its group; also one altered copy, where it has any."""
+
+    example: Example
+    fold: int
+    told: Told
+    altered: Told | None = None
 
 
 def train(data: Path, output: Path, *, seed: int = 0, progress: Say = print) -> Path:
     """``valaro train``: fit on all clips under ``data``, measure by cross-validation, write the bundle to ``output``.
 
     Raises:
-        DataError: nothing to train on, or labels that cannot be true.
+        DataError: nothing to train on, labels that cannot be true, or PyTorch is not installed.
     """
-    from .evaluate import cross_validate, summary
+    from .evaluate import fold_pools, score_folds
+    from .report import summary
 
-    examples = gather(data, progress)
-    result = cross_validate(examples, seed=seed, progress=progress)
+    learning()  # what is not installed is told before the measuring, not after it
+    examples, folds = split(gather(data, progress, altered=ALTERED), progress)
+    learn_folds(examples, folds, seed, progress, whole=True)
+    outside = []
+    for fold in folds:
+        bundle = fold_bundle(examples, fold, seed, progress)
+        outside += out_of_fold(bundle, examples, fold)
+    figures = score_folds(outside, fold_pools(outside))
     progress("fitting to all clips")
-    bundle = fit(examples, seed=seed)
+    bundle = fit(examples, seed=seed, progress=progress)
+    bundle = replace(bundle, pools=fit_pools(outside), judge=_judge(data, seed, progress))
     sets = {name: sum(e.set == name for e in examples) for name in sorted({e.set for e in examples})}
     card = {
-        "name": "Valaro AEG",
+        "name": "Valaro default",
         "trained_on": sets,
-        "licence": "research and non-commercial use only (the annotations and clips say so); see CARD.md",
+        "licence": "research and non-commercial use only (the annotations, clips and teacher say so); see CARD.md",
         "seed": seed,
-        "figures": summary(result),
+        "figures": summary(figures),
     }
     replace(bundle, card=card).save(output)
     progress(f"wrote {output}")
     return output
 
 
-def fit(examples: Sequence[Example], *, seed: int = 0) -> Bundle:
-    """Fit the whole chain after the features to ``examples``; deterministic given the seed.
+def _judge(data: Path, seed: int, progress: Say) -> Judge | None:
+    """Who tells music from speech and noise; none, and the reason said, where there is nothing to teach one with."""
+    try:
+        judge = train_judge(data, seed=seed, progress=progress)
+    except DataError as error:
+        progress(f"the model will take all sound for music: {error}")
+        return None
+    progress("fitted the judge of music, speech and noise")
+    return judge
+
+
+def fit(examples: Sequence[Example], *, seed: int = 0, progress: Say = print) -> Bundle:
+    """All decoders fitted to ``examples``, each calibrated to nothing yet; deterministic given the seed.
 
     Raises:
-        DataError: no example with a label, or fewer frames than components need.
+        DataError: no example with a label, fewer frames than components need, or PyTorch is not installed.
     """
-    kinds = {kind: members for kind, sets in KINDS.items() if (members := [e for e in examples if e.set in sets])}
-    if not kinds:
-        raise DataError("no clips to train on")
-    projection, spans = fit_projection(kinds)
-    acoustic = fit_acoustic(kinds, projection, spans, seed)
-    topics = Topics(acoustic.weights, HALF_LIFE, BLOCK / RATE, PRIOR_SECONDS * RATE / BLOCK)
-    theta, points, regions = _evidence(examples, lambda e: stream_theta(projection, acoustic, topics, e))
-    affective = fit_affective(
-        theta, points=points, regions=regions, mean_count=MEAN_COUNT, covariance_count=COVARIANCE_COUNT, iterations=60
-    )
-    return Bundle(projection, acoustic, affective, HALF_LIFE, PRIOR_SECONDS)
+    learn = learning()
+    heard = with_copies(examples)
+    bundle = fit_aeg(heard, seed=seed)
+    progress("fitted the acoustic mixture and the affective Gaussians")
+    bundle = replace(bundle, crf=fitted_chain(bundle, heard, CHAIN))
+    progress("fitted the chain")
+    return replace(bundle, lstm=LSTM(learn.learnt(examples, seed, progress)))
 
 
-def stream_theta(projection: Projection, acoustic: GMM, topics: Topics, example: Example) -> NDArray[np.float64]:
-    """The topic posterior at each emission of a clip, as the live chain has it: (emissions, K)."""
-    emissions = len(example.vectors) // BLOCKS
-    posteriors = acoustic.posteriors(projection(example.vectors[: emissions * BLOCKS]))
-    state: TopicState = topics.init()
-    rows = np.empty((emissions, acoustic.components))
-    for i in range(emissions):
-        now = slice(i * BLOCKS, (i + 1) * BLOCKS)
-        state = topics.step(state, posteriors[now], example.weights[now])
-        rows[i] = topics.theta(state)
-    return rows
+def with_copies(examples: Sequence[Example]) -> list[Example]:
+    """Each clip as it is, and once more as each altered copy of it is: to the AEG and the chain, clips of their own."""
+    return [*examples, *(replace(e, heard=heard, altered=()) for e in examples for heard in e.altered)]
 
 
-def quadrant_target(example: Example) -> NDArray[np.float64]:
-    """What a clip's label says about the quadrants: (4,), sums to 1; raters' points are counted."""
-    if example.points is None:
-        if example.quadrant is None:
-            raise DataError(f"{example.id} has no label")
-        return np.eye(4)[example.quadrant]
-    cells = cell_of(example.points.valence, example.points.arousal)
-    return QUADRANT_SHARE[cells].mean(axis=0)
+def learning() -> ModuleType:
+    """What teaches the network, ``training.learn``. Raises DataError if PyTorch is not installed."""
+    try:
+        from . import learn
+    except ImportError as error:
+        raise DataError(f"training the network needs {error.name}: pip install 'valaro[train]'") from error
+    return learn
 
 
-Kinds = Mapping[str, Sequence[Example]]
+def learn_folds(
+    examples: Sequence[Example], folds: Sequence[int], seed: int, progress: Say, *, whole: bool = False
+) -> None:
+    """Learn the networks that leave out one fold each (and the one that leaves out none) side by side."""
+    parts = [[e for e in examples if e.fold != fold] for fold in folds] + ([list(examples)] if whole else [])
+    learning().learn_all(parts, seed, progress)
 
 
-def fit_projection(kinds: Kinds) -> tuple[Projection, dict[str, slice]]:
-    """The directions of the acoustic vector that the mixture lives in, and which of its columns are each kind's own.
+def split(examples: Sequence[Example], progress: Say) -> tuple[list[Example], list[int]]:
+    """The examples, and the folds to test on. A set that cannot be tested is said, and left out of no training.
 
-    For each kind, those that tell its quadrants apart: means over a few seconds are regressed on the clips' quadrant
-    targets (ridge, each set centred by itself; whole clips' means were as good for whole clips, but 4 points of
-    macro-F1 worse after five seconds of music), and the leading right singular vectors of the fit are kept
-    (reduced-rank regression). Last, those that tell the kinds apart. All have unit deviation over frames. AEG's own
-    space is that of the raw features: in a principal subspace of them the same mixture reached macro-F1 .57 on 4Q
-    where this one reaches .67.
+    Raises:
+        DataError: no set has clips of two groups in two folds.
     """
-    every = [e for members in kinds.values() for e in members]
-    frames = np.concatenate([_settled(e)[:: 2 * BLOCKS] for e in every])
-    centre, scale = frames.mean(axis=0, dtype=np.float64), frames.std(axis=0, dtype=np.float64) + 1e-6
-    parts = {id(e): [(part - centre) / scale for part in _parts(e)] for e in every}
-
-    columns, spans = [], {}
-    for kind, members in kinds.items():
-        x, y, w = [], [], []
-        for name in sorted({e.set for e in members}):
-            own = [(e, part) for e in members if e.set == name for part in parts[id(e)]]
-            x.append(_centred([part for _, part in own]))
-            y.append(_centred([quadrant_target(e) for e, _ in own]))
-            w.append(np.array([WEIGHTS[name] / len(parts[id(e)]) for e, _ in own]))
-        columns.append(_directions(np.concatenate(x), np.concatenate(y), np.concatenate(w), DIRECTIONS))
-        spans[kind] = slice(DIRECTIONS * len(spans), DIRECTIONS * (len(spans) + 1))
-    if len(kinds) > 1:
-        which = np.concatenate([np.full(len(members), i) for i, members in enumerate(kinds.values())])
-        x = _centred([np.mean(parts[id(e)], axis=0) for e in every])
-        columns.append(_directions(x, _centred(list(np.eye(len(kinds))[which])), np.ones(len(x)), len(kinds) - 1))
-    directions = np.concatenate(columns, axis=1) / scale[:, None]
-    directions /= np.maximum(((frames - centre) @ directions).std(axis=0), 1e-12)  # too few frames are refused later
-    return Projection(centre.astype(np.float32), directions.astype(np.float32)), spans
+    if not any(e.set in SETS for e in examples):
+        raise DataError(f"none of {', '.join(SETS)} has clips that can be used: whatever else there is only helps them")
+    found: set[int] = set()
+    untested: set[str] = set()
+    for name in SETS:
+        if members := [e for e in examples if e.set == name]:
+            try:
+                folds: list[Fold] = grouped_folds([e.fold for e in members], [e.group for e in members])
+                found |= {fold.number for fold in folds}
+            except DataError as error:
+                progress(f"{name} is trained on but not tested: {error}")
+                untested.add(name)
+    if not found:
+        raise DataError("no set has clips of two groups in two folds: nothing to test on that was not trained on")
+    return [replace(e, fold=NEVER) if e.set in untested else e for e in examples], sorted(found)
 
 
-def _parts(example: Example) -> list[NDArray[np.float64]]:
-    """The mean acoustic vector of each stretch of a few seconds; at least one."""
-    rows = _settled(example)
-    starts = range(0, max(len(rows) - _PART // 2, 1), _PART)
-    return [rows[start : start + _PART].mean(axis=0, dtype=np.float64) for start in starts]
+def fold_bundle(examples: Sequence[Example], fold: int, seed: int, progress: Say) -> Bundle:
+    """The decoders fitted without one fold of each set."""
+    progress(f"fold {fold}: fitting without it")
+    return fit([e for e in examples if e.fold != fold], seed=seed, progress=progress)
 
 
-def _centred(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    stacked = np.stack(rows)
-    return np.subtract(stacked, stacked.mean(axis=0), dtype=np.float64)
-
-
-def _directions(
-    x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64], count: int
-) -> NDArray[np.floating]:
-    """Reduced-rank ridge regression of y (n, T) on x (n, V), weighted: the (V, count) leading directions."""
-    root = np.sqrt(weights)[:, None]
-    x, y = x * root, y * root
-    coefficients = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
-    _, _, right = np.linalg.svd(x @ coefficients, full_matrices=False)
-    return coefficients @ right[:count].T
-
-
-def _settled(example: Example) -> NDArray[np.float32]:
-    """The rows of a clip that count: sounding, and with a texture behind them."""
-    counting = example.vectors[example.weights > 0]
-    return counting if len(counting) else example.vectors[-1:]
-
-
-def fit_acoustic(kinds: Kinds, projection: Projection, spans: Mapping[str, slice], seed: int) -> GMM:
-    """One mixture per kind in the kind's own columns, joined: in all other columns a kind's components are alike.
-
-    So the other columns decide between the kinds, and never between the components of one.
-    """
-    weights, means, covariances = [], [], []
-    total = sum(SHARES[kind] for kind in kinds)
-    for kind, members in kinds.items():
-        frames = np.concatenate([projection(_settled(e)[::BLOCKS]) for e in members]).astype(np.float64)
-        own = np.arange(frames.shape[1])[spans[kind]]
-        rest = np.setdiff1d(np.arange(frames.shape[1]), own)
-        part = fit_gmm(frames[:, own], COMPONENTS[kind], seed=seed, iterations=60, variance_floor=1e-2)
-        mean = np.tile(frames.mean(axis=0), (part.components, 1))
-        mean[:, own] = part.means
-        covariance = np.zeros((part.components, frames.shape[1], frames.shape[1]))
-        covariance[:, own[:, None], own] = part.covariances
-        covariance[:, rest[:, None], rest] = np.cov(frames[:, rest], rowvar=False) + 1e-6 * np.eye(rest.size)
-        weights.append(part.weights * SHARES[kind] / total)
-        means.append(mean)
-        covariances.append(covariance)
-    return GMM(np.concatenate(weights), np.concatenate(means), np.concatenate(covariances))
-
-
-def _evidence(
-    examples: Sequence[Example], theta_of: Callable[[Example], NDArray[np.float64]]
-) -> tuple[NDArray[np.float64], Points | None, Regions | None]:
-    """Theta rows, one every few seconds of each clip, and the labels that belong to each."""
-    stride = round(_EVIDENCE_SECONDS * RATE / EMISSION)
-    thetas: list[NDArray[np.float64]] = []
-    clip, va, weight = [], [], []
-    region_clip, region_quadrant, region_weight = [], [], []
-    row = 0
+def out_of_fold(bundle: Bundle, examples: Sequence[Example], fold: int) -> Iterator[OutOfFold]:
+    """The fold's clips, told by decoders that were fitted without it."""
     for example in examples:
-        theta = theta_of(example)
-        chosen = np.arange(stride - 1, len(theta), stride)
-        if not chosen.size:
-            continue
-        share = WEIGHTS[example.set] / chosen.size
-        if example.points is None:
-            region_clip.append(np.arange(row, row + chosen.size))
-            region_quadrant.append(np.full(chosen.size, example.quadrant))
-            region_weight.append(np.full(chosen.size, share))
-        else:
-            rated = np.isin(example.points.emission, chosen)
-            emission = example.points.emission[rated]
-            clip.append(row + np.searchsorted(chosen, emission))
-            va.append(np.stack([example.points.valence[rated], example.points.arousal[rated]], axis=1))
-            weight.append(np.full(emission.size, WEIGHTS[example.set] / max(emission.size, 1)))
-        thetas.append(theta[chosen])
-        row += chosen.size
-    if not thetas:
-        raise DataError("every clip is shorter than three seconds: nothing to train on")
-    points = Points(np.concatenate(clip), np.concatenate(va), np.concatenate(weight)) if clip else None
-    regions = None
-    if region_clip:
-        regions = quadrant_regions(*map(np.concatenate, (region_clip, region_quadrant, region_weight)))
-    return np.concatenate(thetas), points, regions
+        if example.fold == fold:
+            copies = [tell(bundle, heard) for heard in example.altered[:1]]
+            yield OutOfFold(example, fold, tell(bundle, example.heard), *copies)
+
+
+def item_of(example: Example) -> Item:
+    """The example as scoring wants it."""
+    trace = None if example.trace is None else course(example.trace, example.heard.emissions)
+    return Item(example.id, example.set, example.group, example.fold, example.quadrant, example.points, trace)
+
+
+def fit_pools(outside: Sequence[OutOfFold]) -> dict[str, Pool]:
+    """A calibrated pool of each decoder alone and of all (``fusion``), fitted to clips told out of their fold.
+
+    To clips as they are and altered: the decoders that a phone's band or a noisy room lead astray count for less.
+    """
+    kinds = list(of_kinds([row.example for row in outside]))
+    names, size = list(outside[0].told.names), outside[0].told.theta.shape[1]
+    components = component_kinds(kinds)
+    if components.size != size:  # a kind that is trained on and never tested
+        components, kinds = np.zeros(size, dtype=np.int64), [kinds[0]]
+    wanted = {FUSION: tuple(names)} | {name: (name,) for name in names}
+    fitted: dict[str, list[calibration.Pool]] = {name: [] for name in wanted}
+    for kind in kinds:
+        rows = [row for row in outside if row.example.set in KINDS[kind]]
+        targets, logs = [], []
+        for row in rows:
+            versions = [told for told in (row.told, row.altered) if told is not None]
+            for told in versions:
+                E = told.log_heatmaps.shape[1]
+                chosen = np.arange(POOL_STRIDE - 1, E, POOL_STRIDE)
+                every = targets_of(item_of(row.example), E)
+                share = every.weight[chosen] * told.presence[chosen]
+                share *= POOL_WEIGHTS[row.example.set] / len(versions) / max(float(share.sum()), 1e-9)
+                targets.append(calibration.Targets(every.mask[chosen], every.region[chosen], share))
+                logs.append(told.log_heatmaps[:, chosen].astype(np.float64))
+        target, log = all_targets(targets), np.concatenate(logs, axis=1)
+        for name, members in wanted.items():
+            chosen_logs = [smoothed(log[names.index(member)], BLUR[kind]) for member in members]
+            bias = BIAS_RIDGE[kind] if name == FUSION else None
+            fitted[name].append(calibration.fit_pool(chosen_logs, target, bias_ridge=bias))
+    return {
+        name: Pool(
+            wanted[name],
+            components,
+            np.stack([p.exponents for p in found]),
+            np.stack([p.bias for p in found]),
+            np.array([BLUR[kind] for kind in kinds]),
+        )
+        for name, found in fitted.items()
+    }

@@ -1,230 +1,277 @@
-"""From a folder of annotated sound to a bundle and its figures, on sounds whose moods no one could mistake."""
+"""From a folder of annotated sound to a bundle of all decoders, on sounds whose moods no one could mistake."""
 
-import io
-import json
+import importlib
 import shutil
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
+from numpy.typing import NDArray
 from valaro.models import Bundle, load_bundle
+from valaro.models.bundle import FUSION
 from valaro.models.errors import DataError
-from valaro.models.features import BLOCK, BLOCKS
-from valaro.models.tracker import Tracker
-from valaro.models.training import evaluate, train
+from valaro.models.training import aeg, train
 from valaro.models.training.cache import load_audio
-from valaro.models.training.corpus import Example, gather
+from valaro.models.training.corpus import NEVER, Example, Heard
+from valaro.models.training.labels import Points
+from valaro.models.training.streams import heatmaps
+from valaro.models.training.voices import PROGRAM
 from valaro.streamer import Engine
 from valaro.streamer.cli import run
 
-from . import synthetic
+from .conftest import CLIPS, small_training
 
-CLIPS = 20
-SECONDS = 6.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache of these tests' own, and a model of a size for twenty clips."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VALARO_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(train, "COMPONENTS", {"recordings": 8, "piano": 4})
-        patch.setattr(train, "RIDGE", 1.0)
-        yield
+pytestmark = pytest.mark.usefixtures("small")
+JUDGED = shutil.which(PROGRAM) is not None
+FILES = ("aeg.npz", "crf.npz", "lstm.onnx", "pools.npz", *(["activity.npz"] if JUDGED else []))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    synthetic.write_4q(root / "4q", CLIPS, SECONDS)
-    return root
+def quietly(_: str) -> None:
+    pass
+
+
+def learnt(said: Sequence[str]) -> int:
+    """How many epochs of a network were told of."""
+    return sum(line.startswith("network, epoch") for line in said)
 
 
 @pytest.fixture(scope="module")
-def examples(folder: Path) -> list[Example]:
-    return gather(folder, say=lambda _: None)
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory, small: None) -> tuple[Path, list[str]]:
+    """The bundle of a whole training, and what was said meanwhile."""
+    said: list[str] = []
+    path = tmp_path_factory.mktemp("model") / "bundle"
+    assert train.train(folder, path, seed=3, progress=said.append) == path
+    return path, said
 
 
-@pytest.fixture(scope="module")
-def bundle(examples: list[Example]) -> Bundle:
-    return train.fit(examples, seed=3)
-
-
-def copied(folder: Path, tmp_path: Path) -> Path:
-    """The same clips at the same times of modification: what was measured of them is still known."""
-    return Path(shutil.copytree(folder, tmp_path / "data"))
-
-
-def sound(folder: Path, example: Example) -> np.ndarray:
-    return load_audio(folder / "4q" / "audio" / f"{example.id}.opus")
-
-
-def arrays(bundle: Bundle) -> list[np.ndarray]:
-    acoustic, affective = bundle.acoustic, bundle.affective
+def arrays(bundle: Bundle) -> list[NDArray]:
+    acoustic, affective, chain = bundle.acoustic, bundle.affective, bundle.crf
+    assert chain is not None
     projection = bundle.projection.mean, bundle.projection.matrix
     mixture = acoustic.weights, acoustic.means, acoustic.covariances
-    return [*projection, *mixture, affective.means, affective.covariances]
+    weights = (getattr(chain, each.name) for each in fields(chain))
+    return [*projection, *mixture, affective.means, affective.covariances, *weights]
 
 
-def test_each_clip_comes_with_its_label_and_the_agreement_clip_is_left_out(examples: list[Example]) -> None:
-    assert len(examples) == CLIPS
-    for index, example in enumerate(examples):
-        assert (example.set, example.quadrant, example.points) == ("4q", index % 4, None)
-        assert example.group == f"Artist {index // 2}"
-        assert example.fold == index // 4  # ten folds, joined in pairs
-        assert example.vectors.shape[0] == example.weights.size == round(SECONDS * 10)
-        assert np.all(np.isfinite(example.vectors))
-        assert example.weights[0] == 0.0
-        assert example.weights.max() == 1.0
+def model(bundle: Bundle) -> bytes:
+    assert bundle.lstm is not None
+    return bundle.lstm.model
 
 
-def test_moods_that_differ_are_told_apart_on_artists_that_were_not_heard_before(examples: list[Example]) -> None:
-    figures = evaluate.cross_validate(examples, progress=lambda _: None)
-    assert list(figures) == ["4q"]
-    assert len(figures["4q"]["accuracy"]["folds"]) == 5
-    assert figures["4q"]["accuracy"]["mean"] >= 0.9
-    assert figures["4q"]["macro_f1"]["mean"] >= 0.9
+def assert_same(one: Bundle, other: Bundle) -> None:
+    for ours, theirs in zip(arrays(one), arrays(other), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert model(one) == model(other)
 
 
-def test_with_the_labels_dealt_anew_nothing_is_learnt(examples: list[Example]) -> None:
-    """Else the test above would measure a leak."""
-    order = np.random.default_rng(5).permutation(CLIPS)
-    dealt = [relabelled(example, examples[k].quadrant) for example, k in zip(examples, order, strict=True)]
-    figures = evaluate.cross_validate(dealt, progress=lambda _: None)
-    assert figures["4q"]["accuracy"]["mean"] < 0.6
+def test_the_bundle_has_every_decoder_and_says_what_it_was_trained_on(trained: tuple[Path, list[str]]) -> None:
+    bundle = load_bundle(trained[0])
+    assert list(bundle.decoders) == ["aeg", "crf", "lstm"]
+    assert set(bundle.pools) == {FUSION, "aeg", "crf", "lstm"}
+    assert bundle.pools[FUSION].names == ("aeg", "crf", "lstm")
+    assert bundle.pools["crf"].names == ("crf",)
+    assert bundle.card["trained_on"] == {"4q": CLIPS}
+    assert bundle.card["seed"] == 3
+    assert "non-commercial" in bundle.card["licence"]
+    figures = bundle.card["figures"]
+    assert set(figures) >= {FUSION, "aeg", "crf", "lstm"}
+    assert figures["aeg"]["4q"]["accuracy"] >= 0.9
+    assert figures[FUSION]["4q"]["accuracy"] >= 0.9
 
 
-def relabelled(example: Example, quadrant: int | None) -> Example:
-    return Example(
-        example.id, example.set, example.group, example.fold, example.vectors, example.weights, quadrant=quadrant
-    )
+def test_what_is_missing_and_what_is_done_is_said(trained: tuple[Path, list[str]]) -> None:
+    path, said = trained
+    for name in ("emopia", "vgmidi", "teacher"):
+        assert any(line.startswith(f"missing: {name}: ") for line in said)
+    assert learnt(said) == 6  # one for each fold, one for all
+    judged = "fitted the judge of music, speech and noise" if JUDGED else "the model will take all sound for music"
+    assert any(line.startswith(judged) for line in said)
+    assert (load_bundle(path).judge is not None) == JUDGED
+    assert said[-1] == f"wrote {path}"
+    assert all("\n" not in line for line in said)
 
 
-def test_the_same_seed_gives_the_same_model(examples: list[Example], bundle: Bundle) -> None:
-    for one, other in zip(arrays(bundle), arrays(train.fit(examples, seed=3)), strict=True):
-        np.testing.assert_array_equal(one, other)
-    means = train.fit(examples, seed=4).acoustic.means
-    assert not np.array_equal(means, bundle.acoustic.means)
-
-
-def test_the_figures_are_those_of_the_live_chain(folder: Path, examples: list[Example], bundle: Bundle) -> None:
-    """What is scored, from vectors in the cache, is what an engine says of the same sound."""
-    for example in examples[:4]:
-        samples = sound(folder, example)
-        scored = evaluate.heatmaps(bundle, example)
-        theta = train.stream_theta(bundle.projection, bundle.acoustic, bundle.topics, example)
-        tracker = Tracker(bundle)
-        state = tracker.init()
-        for block in range(len(example.vectors)):
-            state, _ = tracker.step(state, samples[block * BLOCK : (block + 1) * BLOCK])
-            if (block + 1) % BLOCKS == 0:
-                now = block // BLOCKS
-                np.testing.assert_allclose(theta[now], tracker.theta(state), atol=1e-6)
-                np.testing.assert_allclose(scored[now], tracker.heatmap(state), atol=1e-6)
-        engine = Engine(bundle, 24_000)
-        live = np.stack([affect.heatmap.ravel() for affect in engine.push(samples) + engine.finish()])
-        np.testing.assert_allclose(scored, live, atol=1e-6)
-        assert np.ptp(scored, axis=0).max() > 0.01  # it is no constant that was compared
-
-
-def test_a_folder_that_lacks_sets_trains_on_what_is_there_and_says_what_is_missing(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_second_run_learns_nothing_anew_and_writes_the_same_bytes(
+    folder: Path, trained: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
-    assert run(["train", "--data", str(folder), "--output", str(tmp_path / "model"), "--seed", "7"]) == 0
-    captured = capsys.readouterr()
-    assert captured.out.strip() == str(tmp_path / "model")
-    for name in ("emopia", "vgmidi"):
-        assert f"valaro: missing: {name}: " in captured.err
-    assert "Traceback" not in captured.err
-    trained = load_bundle(tmp_path / "model")
-    assert trained.card["trained_on"] == {"4q": CLIPS}
-    assert trained.card["seed"] == 7
-    assert trained.card["figures"]["4q"]["accuracy"] >= 0.9
-    assert "non-commercial" in trained.card["licence"]
-
-
-def test_a_broken_clip_is_named_and_left_out(folder: Path, tmp_path: Path) -> None:
-    data = copied(folder, tmp_path)
-    broken = sorted((data / "4q" / "audio").iterdir())[1]
-    broken.write_bytes(b"OggS and nothing of the kind")
     said: list[str] = []
-    found = gather(data, said.append)
-    assert len(found) == CLIPS - 1
-    assert broken.stem not in {example.id for example in found}
-    (line,) = [each for each in said if each.startswith("skipped: ")]
-    assert broken.name in line
-    assert len(arrays(train.fit(found))) == 7
+    train.train(folder, tmp_path / "again", seed=3, progress=said.append)
+    assert learnt(said) == 0
+    for name in (*FILES, "manifest.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (trained[0] / name).read_bytes(), name
 
 
-def test_a_clip_without_one_emission_is_in_nobodys_way(folder: Path, tmp_path: Path) -> None:
-    data = copied(folder, tmp_path)
-    synthetic.opus(sorted((data / "4q" / "audio").iterdir())[0], synthetic.chord("Q1", 0.3))
-    figures = evaluate.cross_validate(gather(data, lambda _: None), progress=lambda _: None)
-    assert all(np.isfinite(value["mean"]) for value in figures["4q"].values())
-    assert figures["4q"]["accuracy"]["mean"] >= 0.9
+def test_without_a_cache_the_same_seed_gives_the_same_model_and_another_seed_another(
+    examples: list[Example], trained: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    kept = load_bundle(trained[0])
+    with small_training(tmp_path / "empty"):
+        said: list[str] = []
+        assert_same(train.fit(examples, seed=3, progress=said.append), kept)
+        assert learnt(said) == 1
+        other = train.fit(examples, seed=4, progress=quietly)
+    assert not np.array_equal(other.acoustic.means, kept.acoustic.means)
+    assert model(other) != model(kept)
+
+
+def relabelled(examples: Sequence[Example], fold: int) -> list[Example]:
+    """The clips of one fold said to be of the next quadrant."""
+    return [
+        replace(e, quadrant=((e.quadrant or 0) + 1) % 4) if e.fold == fold and e.quadrant is not None else e
+        for e in examples
+    ]
+
+
+def test_a_fold_s_decoders_never_saw_it(examples: list[Example], trained: tuple[Path, list[str]]) -> None:
+    """Whatever its labels are and whatever its sound: the same decoders, and nothing to learn anew."""
+    bundle = train.fold_bundle(examples, 2, 3, quietly)
+    said: list[str] = []
+    assert_same(train.fold_bundle(relabelled(examples, 2), 2, 3, said.append), bundle)
+    swapped = [replace(e, heard=examples[0].heard) if e.fold == 2 else e for e in examples]
+    assert_same(train.fold_bundle(swapped, 2, 3, said.append), bundle)
+    assert learnt(said) == 0
+    other = train.fold_bundle(relabelled(examples, 1), 2, 3, said.append)
+    assert learnt(said) == 1
+    assert not np.array_equal(other.affective.means, bundle.affective.means)
+    assert not np.array_equal(arrays(other)[9], arrays(bundle)[9])  # the chain's unary weights
+    assert model(other) != model(bundle)
+
+
+def test_clips_told_out_of_fold_are_the_fold_s_and_told_by_the_decoders_without_it(examples: list[Example]) -> None:
+    bundle = train.fold_bundle(examples, 1, 3, quietly)
+    rows = list(train.out_of_fold(bundle, examples, 1))
+    assert [row.example.id for row in rows] == [e.id for e in examples if e.fold == 1]
+    for row in rows:
+        log_heatmap = row.told.log_heatmaps[row.told.names.index("aeg")]
+        np.testing.assert_allclose(np.exp(log_heatmap), heatmaps(bundle, row.example.heard, "aeg"), atol=1e-5)
+
+
+def test_the_figures_are_those_of_the_live_chain(
+    folder: Path, examples: list[Example], trained: tuple[Path, list[str]]
+) -> None:
+    """What is scored, from what lies in the cache, is what an engine says of the same sound."""
+    bundle = load_bundle(trained[0])
+    for decoder in (FUSION, "aeg", "crf", "lstm"):
+        samples = load_audio(folder / "4q" / "audio" / f"{examples[5].id}.opus")
+        scored = heatmaps(bundle, examples[5].heard, decoder)
+        engine = Engine(bundle, 24_000, decoder)
+        live = np.stack([affect.heatmap.ravel() for affect in engine.push(samples) + engine.finish()])
+        np.testing.assert_allclose(scored, live, atol=1e-5)
+        assert np.ptp(scored, axis=0).max() > 1e-4  # it is no constant that was compared
+
+
+def test_pools_are_of_the_kinds_that_were_heard(examples: list[Example], trained: tuple[Path, list[str]]) -> None:
+    bundle = load_bundle(trained[0])
+    for pool in bundle.pools.values():
+        np.testing.assert_array_equal(pool.kinds, np.zeros(bundle.acoustic.components))
+        assert len(pool.exponents) == 1
+    for name in ("aeg", "crf", "lstm"):
+        assert not bundle.pools[name].bias.any()  # one decoder is tempered, not taught
+    assert bundle.pools[FUSION].bias.any()
+
+
+def piece(example: Example, seed: int) -> Example:
+    """The clip as a piece of VGMIDI: five raters who agree more or less."""
+    rng = np.random.default_rng(seed)
+    emission = np.repeat(np.arange(example.heard.emissions), 5)
+    rater = np.tile(np.arange(5), example.heard.emissions)
+    valence, arousal = np.clip(rng.uniform(-0.8, 0.8, (2, 1)) + rng.normal(0, 0.1, (2, emission.size)), -1, 1)
+    points = Points(emission, rater, valence, arousal)
+    return replace(example, id=f"v{seed}", set="vgmidi", group=f"v{seed}", quadrant=None, moods=None, points=points)
+
+
+@pytest.fixture(scope="module")
+def mixed(examples: list[Example]) -> list[Example]:
+    """4Q's clips, and half of them again as pieces that raters have moved through."""
+    return [*examples, *(piece(example, i) for i, example in enumerate(examples[::2]))]
+
+
+def test_both_kinds_of_sound_have_components_and_pools_of_their_own(mixed: list[Example]) -> None:
+    outside: list[train.OutOfFold] = []
+    for fold in (0, 1):
+        bundle = train.fold_bundle(mixed, fold, 0, quietly)
+        assert bundle.acoustic.components == 12
+        outside += train.out_of_fold(bundle, mixed, fold)
+    pool = train.fit_pools(outside)[FUSION]
+    np.testing.assert_array_equal(pool.kinds, [0] * 8 + [1] * 4)
+    assert pool.exponents.shape == (2, 3)
+    assert not np.allclose(pool.exponents[0], pool.exponents[1])
 
 
 def test_one_group_alone_cannot_be_tested_on(examples: list[Example]) -> None:
     said: list[str] = []
     with pytest.raises(DataError, match="two groups in two folds"):
-        evaluate.cross_validate([each for each in examples if each.group == "Artist 0"], progress=said.append)
+        train.split([each for each in examples if each.group == "Artist 0"], said.append)
     (line,) = said
     assert line.startswith("4q is trained on but not tested: fewer than two groups")
 
 
-@pytest.mark.parametrize("chosen", [[], [0]])
-def test_too_little_to_fit_is_one_line(examples: list[Example], chosen: Sequence[int]) -> None:
-    few = [
-        Example(e.id, e.set, e.group, e.fold, e.vectors[:7], e.weights[:7], 0) for e in (examples[i] for i in chosen)
-    ]
-    with pytest.raises(DataError):
-        train.fit(few)
-
-
-def test_the_tables_say_what_was_measured(
-    folder: Path, bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bundle.save(tmp_path / "model")
-    arguments = ["evaluate", "--data", str(folder), "--model", str(tmp_path / "model")]
-    assert run([*arguments, "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
-    page = io.StringIO()
-    console = Console(file=page, width=120)
-    for table in evaluate.tables(figures):
-        console.print(table)
-    text = page.getvalue()
-    assert "4q, streamed and causal, unseen artists" in text
-    for label in ("macro-F1", "accuracy", "sign of valence", "sign of arousal", "after 5 s"):
-        assert label in text
-    assert f"{figures['4q']['accuracy']['mean']:.3f}" in text
-    assert run(arguments) == 0
-    assert "macro-F1" in capsys.readouterr().out
-
-
-def test_all_sets_together(tmp_path: Path) -> None:
-    """MIDI is rendered, raters' points are scored: their log-likelihoods beside those of the priors."""
-    if shutil.which("fluidsynth") is None:
-        pytest.skip("no fluidsynth on this machine")
-    synthetic.write_4q(tmp_path / "4q", 8, 3.0)
-    synthetic.write_emopia(tmp_path / "emopia", 8)
-    synthetic.write_vgmidi(tmp_path / "vgmidi", 5)
+def test_a_set_that_cannot_be_tested_is_in_every_training_and_in_no_test(mixed: list[Example]) -> None:
+    lone = [e for e in mixed if e.set == "4q"] + [e for e in mixed if e.id == "v0"]
     said: list[str] = []
-    found = gather(tmp_path, said.append)
-    if any("cannot be rendered" in line for line in said):
-        pytest.skip(next(line for line in said if "cannot be rendered" in line))
-    assert {name: sum(e.set == name for e in found) for name in ("4q", "emopia", "vgmidi")} == {
-        "4q": 8,
-        "emopia": 8,
-        "vgmidi": 5,
-    }
-    bundle = train.fit(found)
-    assert bundle.acoustic.components == 12
-    assert bundle.acoustic.weights.sum() == pytest.approx(1.0)
-    figures = evaluate.cross_validate(found, bundle=bundle, progress=said.append)
-    assert set(figures) == {"4q", "emopia", "vgmidi"}
-    scored = figures["vgmidi"]
-    assert scored["uniform_log_likelihood"]["mean"] == pytest.approx(-np.log(121))
-    assert scored["log_likelihood"]["mean"] > scored["uniform_log_likelihood"]["mean"]  # on what it was fitted to
-    json.loads(json.dumps(figures), parse_constant=pytest.fail)  # no NaN, which is no JSON
+    kept, folds = train.split(lone, said.append)
+    assert folds == [0, 1, 2, 3, 4]
+    assert [(e.id, e.set) for e in kept] == [(e.id, e.set) for e in lone]
+    assert [e.fold for e in kept if e.set == "vgmidi"] == [NEVER]
+    assert [e.fold for e in kept if e.set == "4q"] == [e.fold for e in lone if e.set == "4q"]
+    assert said == ["vgmidi is trained on but not tested: " + said[0].split(": ", 1)[1]]
+
+
+def test_a_group_that_lies_in_two_folds_is_refused(examples: list[Example]) -> None:
+    spread = [replace(e, group="one") if i in (0, 19) else e for i, e in enumerate(examples)]
+    with pytest.raises(DataError, match="two groups in two folds"):
+        train.split(spread, quietly)
+
+
+@pytest.mark.parametrize("chosen", [[], [0]])
+def test_too_little_to_fit_is_one_line(examples: list[Example], chosen: Sequence[int], tmp_path: Path) -> None:
+    np.save(tmp_path / "short.npy", examples[0].heard.rows[:7])
+    few = [replace(examples[i], heard=Heard(tmp_path / "short.npy")) for i in chosen]
+    with pytest.raises(DataError) as caught:
+        train.fit(few, progress=quietly)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_aeg_decoder_can_be_fitted_alone(examples: list[Example], trained: tuple[Path, list[str]]) -> None:
+    bundle = aeg.fit_aeg(examples, seed=3)
+    assert list(bundle.decoders) == ["aeg"]
+    np.testing.assert_array_equal(bundle.affective.means, load_bundle(trained[0]).affective.means)
+
+
+@pytest.fixture
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that has none."""
+    rooms = importlib.import_module("valaro.models.training")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in ("learn", "network"):
+        monkeypatch.delitem(sys.modules, f"valaro.models.training.{name}", raising=False)
+        monkeypatch.delattr(rooms, name, raising=False)
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_without_torch_one_line_says_what_to_install_before_anything_is_measured(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    with pytest.raises(DataError, match=r"^training the network needs torch: pip install 'valaro\[train\]'$"):
+        train.train(folder, tmp_path / "model", progress=said.append)
+    assert said == []
+    assert run(["train", "--data", str(folder), "--output", str(tmp_path / "model")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines()[-1] == "valaro: training the network needs torch: pip install 'valaro[train]'"
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_command_line_trains_and_names_the_bundle(
+    folder: Path, trained: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "--data", str(folder), "--output", str(tmp_path / "model"), "--seed", "3"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.strip() == str(tmp_path / "model")
+    assert "valaro: missing: emopia: " in captured.err
+    assert "Traceback" not in captured.err
+    assert_same(load_bundle(tmp_path / "model"), load_bundle(trained[0]))
