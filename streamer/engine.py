@@ -1,6 +1,7 @@
 """The tracker without a device, a thread or a clock: samples in, emissions out."""
 
 import math
+from typing import Protocol
 
 import numpy as np
 import soxr
@@ -8,15 +9,30 @@ from numpy.typing import NDArray
 
 from ..kernels.sound import mix_down
 from ..models import grid
-from ..models.bundle import Bundle
+from ..models.bundle import FUSION, Bundle
 from ..models.features import BLOCK, BLOCKS, EMISSION, RATE
-from ..models.tracker import Tracker
+from ..models.tracker import Policy, Tracker, TrackerState
 from .errors import InputError
 from .messages import Activity, Affect
+
+
+class Listener(Protocol):
+    """Whose heatmap the engine gives, if not everybody's."""
+
+    def hear(
+        self, time: float, theta: NDArray[np.float64], heatmap: NDArray[np.float64], texture: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Take what was heard at ``time`` s, once an emission; return the listener's heatmap (121,) of it, sum 1.
+
+        theta (K,) is the topic posterior, heatmap (121,) the model's own, texture (V,) the acoustic vector.
+        """
+        ...
+
 
 _RATES = (1_000, 768_000)
 _LIMIT = 16.0  # 24 dB over full scale: what lies beyond is no sound but a fault, as are NaN and infinity
 _METER_FLOOR = -60.0  # dBFS
+_HEARD: tuple[Activity, ...] = ("music", "speech", "noise")  # as the judge numbers them
 
 
 class Engine:
@@ -27,15 +43,28 @@ class Engine:
     Args:
         bundle: the model, from :func:`valaro.models.load_bundle`.
         rate: samples per second of what will be pushed, 1 kHz to 768 kHz.
+        decoder: one of the bundle's by name (``aeg``, ``crf``, ``lstm``), or their ``fusion``.
+        listener: whose heatmap to give, such as a :class:`.learning.Learning`; None: everybody's.
+        policy: what speech and noise do to the heatmap: it may ``drift`` to the neutral one as it does in silence,
+            ``hold`` what the music said last, or be theirs as well (``pass``).
 
     Raises:
         InputError: the rate cannot be meant.
+        BundleError: the bundle has no such decoder.
     """
 
-    def __init__(self, bundle: Bundle, rate: float) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        rate: float,
+        decoder: str = FUSION,
+        listener: Listener | None = None,
+        policy: Policy = "drift",
+    ) -> None:
         if not _RATES[0] <= rate <= _RATES[1]:
             raise InputError(f"a sample rate of {rate:g} Hz: Valaro takes {_RATES[0]} to {_RATES[1]} Hz")
-        self._tracker = Tracker(bundle)
+        self._tracker = Tracker(bundle, decoder, policy)
+        self._listener = listener
         self._rate = rate
         self.bad_samples = 0  # NaN, infinite or absurdly large ones, replaced by 0
         self._reset()
@@ -68,12 +97,25 @@ class Engine:
         self._reset()
         return emissions
 
+    @property
+    def state(self) -> TrackerState:
+        """All that the chain remembers of the music now; never changed in place."""
+        return self._state
+
+    def resume(self, state: TrackerState) -> None:
+        """Begin with what an engine of the same bundle and decoder remembered; before the first :meth:`push`.
+
+        The part of a half second that it had begun is left out, and the stream's time begins at 0 here too.
+        """
+        self._state = state._replace(log_mel=(), active=False)
+
     def warm_up(self) -> None:
         """Run every part once on a second of noise, so that nothing is compiled or loaded during the show."""
-        before = self.bad_samples
+        before, state = self.bad_samples, self._state
         noise = np.random.default_rng(0).standard_normal(round(self._rate)).astype(np.float32)
         self.push(0.1 * noise)
         self._reset()
+        self._state = state
         self.bad_samples = before
 
     def _clean(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -110,12 +152,16 @@ class Engine:
         self._blocks += 1
 
     def _emit(self) -> Affect:
+        time = self._blocks // BLOCKS * EMISSION / RATE
         heatmap = self._tracker.heatmap(self._state)
+        if self._listener is not None:
+            own = self._listener.hear(time, self._tracker.theta(self._state), heatmap, self._state.vector)
+            presence = self._state.decoders.presence  # silence is nobody's: their part of it fades as the music does
+            heatmap = presence * own + (1.0 - presence) * heatmap
         mean, covariance = grid.moments(heatmap)
         decibels = 10 * math.log10(self._power.mean() + 1e-12)
-        activity: Activity = "music" if self._active.any() else "silence"
         return Affect(
-            time=self._blocks // BLOCKS * EMISSION / RATE,
+            time=time,
             valence=float(mean[0]),
             arousal=float(mean[1]),
             covariance=covariance,
@@ -123,5 +169,10 @@ class Engine:
             quadrants=grid.quadrants(heatmap),
             confidence=float(grid.confidence(heatmap)),
             level=min(max(1 - decibels / _METER_FLOOR, 0.0), 1.0),
-            activity=activity,
+            activity=self._activity(),
         )
+
+    def _activity(self) -> Activity:
+        if not self._active.any():
+            return "silence"
+        return _HEARD[self._state.judge.verdict]

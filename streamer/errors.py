@@ -21,6 +21,14 @@ class SinkError(ValaroError):
     """An output that cannot be opened: an unresolvable host, an unwritable file."""
 
 
+class StoreError(ValaroError):
+    """The file of listeners' ratings cannot be used: locked, unwritable, on a full disk or of a newer version."""
+
+
+class DamagedError(StoreError):
+    """The file of listeners' ratings is not whole."""
+
+
 class MissingExtraError(ValaroError):
     """A part of Valaro that needs packages which are not installed; the message holds the pip command."""
 
@@ -28,10 +36,12 @@ class MissingExtraError(ValaroError):
 __all__ = [
     "AudioFileError",
     "BundleError",
+    "DamagedError",
     "DataError",
     "DeviceError",
     "InputError",
     "MissingExtraError",
     "SinkError",
+    "StoreError",
     "ValaroError",
 ]

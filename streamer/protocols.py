@@ -40,6 +40,21 @@ class Source(Protocol):
         ...
 
     @property
+    def lost(self) -> bool:
+        """Whether the input is away now, and silence stands in for it until it is back."""
+        ...
+
+    @property
+    def losses(self) -> int:
+        """How many times that happened so far."""
+        ...
+
+    @property
+    def filled(self) -> int:
+        """Frames of silence that stood in for it so far."""
+        ...
+
+    @property
     def failure(self) -> BaseException | None:
         """Why the source's thread ended, if a fault ended it."""
         ...

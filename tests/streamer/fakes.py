@@ -101,6 +101,8 @@ class Endless:
 
     def __init__(self, burst: int = 0, breaks: BaseException | None = None) -> None:
         self.flags = 0
+        self.lost = False
+        self.losses = self.filled = 0
         self.failure: BaseException | None = None
         self.stops = 0
         self.offered = 0

@@ -237,6 +237,15 @@ def test_the_command_line_gives_the_same_as_strict_json(
     np.testing.assert_allclose(heatmaps, [affect.heatmap for affect in listen(path)[0]], atol=1e-9)
 
 
+def test_a_name_that_would_write_to_the_terminal_is_told_without_its_escapes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "\x1b]0;owned\x07\x9b2J.wav"
+    path.touch()
+    assert run(["analyze", str(path)]) == 2
+    assert capsys.readouterr().err == f"valaro: {tmp_path}/\ufffd]0;owned\ufffd\ufffd2J.wav: is empty\n"
+
+
 @pytest.mark.parametrize("what", ["zeros", "all NaN"])
 def test_no_sound_at_all_is_silence_and_the_neutral_prior(tmp_path: Path, what: str) -> None:
     samples, rate, _ = PLAYABLE[what]

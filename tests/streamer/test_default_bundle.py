@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 from valaro.models import load_bundle
+from valaro.models.training.noises import NOISES
 from valaro.streamer import Engine
+from valaro.streamer.demo import demo_piece
 
 EACH = 8  # clips of each quadrant
 SECONDS = 20
@@ -53,3 +55,61 @@ def test_the_rooms_gain_does_not_move_real_music(data: Path, decibels: float) ->
         # Settled after twenty seconds, two time constants of the reference: a soft beginning that at this gain fell
         # under (or rose over) the threshold of silence is forgotten by then.
         assert np.abs(plain - moved)[40:].max() < 0.05
+
+
+def heard(samples: np.ndarray, rate: int) -> list[str]:
+    return [affect.activity for affect in Engine(load_bundle(), rate).push(samples)]
+
+
+def test_real_music_is_music_and_real_readers_speak(data: Path) -> None:
+    said = []
+    for path, _ in chosen(data)[::4]:
+        samples, rate = soundfile.read(path, dtype="float32")
+        said += heard(samples, rate)
+    assert len(said) > 400
+    assert np.mean([activity in ("music", "silence") for activity in said]) > 0.99
+    for reader in ("198-209-0000", "3436-172162-0000", "5703-47212-0000"):
+        samples, rate = soundfile.read(data / "open_music" / f"{reader}.hq.ogg", dtype="float32")
+        activities = heard(samples, rate)
+        assert "speech" in activities[:8]
+        assert activities[8:].count("music") == 0
+
+
+@pytest.mark.parametrize("name", ["applause", "chatter", "fan", "rain"])
+@pytest.mark.parametrize("decibels", [-20.0, -45.0])
+def test_what_a_room_makes_does_not_steer_the_show(name: str, decibels: float) -> None:
+    """A minute of it after the music, however loud: told within four seconds, and the heatmap is the neutral one."""
+    rate = 24_000
+    piece, noise = demo_piece(rate)[: 15 * rate], NOISES[name](45 * rate, np.random.default_rng(4))
+    sound = np.concatenate([piece, np.float32(10 ** (decibels / 20)) * noise])
+    affects = Engine(load_bundle(), rate).push(sound)
+    assert {affect.activity for affect in affects[:30]} == {"music"}
+    assert {affect.activity for affect in affects[38:]} <= {"noise", "speech", "silence"}
+    assert abs(affects[-1].valence) < 0.1
+    assert abs(affects[-1].arousal) < 0.1
+
+
+def test_a_soft_pad_over_a_room_that_hums_stays_music() -> None:
+    """A minute of one chord that never moves, 15 dB over a fan."""
+    rate = 24_000
+    time = np.arange(60 * rate) / rate
+    pad = sum(np.sin(2 * np.pi * hertz * k * time) / k for hertz in (130.8, 164.8, 196.0) for k in range(1, 6))
+    fan = NOISES["fan"](time.size, np.random.default_rng(1))
+    sound = 10 ** (-45 / 20) * pad / np.std(pad) + 10 ** (-60 / 20) * fan
+    assert set(heard(sound.astype(np.float32), rate)) == {"music"}
+
+
+@pytest.mark.parametrize("lead", [0.25, 0.42, 1.37, 2.05, 2.09])
+def test_silence_of_any_length_before_the_music_makes_no_other_mood(lead: float) -> None:
+    """Sound that began in the midst of a block once coloured the running texture for ten seconds."""
+    bundle, rate = load_bundle(), 44_100
+    sound = demo_piece(rate)[20 * rate : 28 * rate]  # of one mood: at a change the mean hangs on where emissions fall
+
+    def mood(before: float) -> np.ndarray:
+        engine = Engine(bundle, rate)
+        engine.push(np.zeros(round(before * rate), np.float32))
+        heard = engine.push(sound) + engine.finish()
+        start = round(before * 2) - int(before * 2)
+        return np.mean([(each.valence, each.arousal) for each in heard[start:][:16]], axis=0)
+
+    assert mood(lead) == pytest.approx(mood(0.0), abs=0.1)

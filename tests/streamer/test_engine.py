@@ -8,11 +8,14 @@ import pytest
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from valaro.models import load_bundle
+from valaro.models import Bundle, load_bundle
 from valaro.models.features import BLOCK
 from valaro.models.tracker import Tracker
 from valaro.streamer import Affect, Engine
-from valaro.streamer.errors import InputError
+from valaro.streamer.demo import demo_piece
+from valaro.streamer.errors import BundleError, InputError
+
+from ..models.synthetic_bundle import full_bundle, synthetic_bundle
 
 BUNDLE = load_bundle()
 RATE = 24_000
@@ -29,8 +32,14 @@ def music(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
     return (0.1 * x + 0.002 * rng.standard_normal(t.size)).astype(np.float32)
 
 
-def run(samples: np.ndarray, rate: int = RATE, chunks: list[int] | None = None) -> list[Affect]:
-    engine = Engine(BUNDLE, rate)
+def run(
+    samples: np.ndarray,
+    rate: int = RATE,
+    chunks: list[int] | None = None,
+    bundle: Bundle = BUNDLE,
+    decoder: str = "fusion",
+) -> list[Affect]:
+    engine = Engine(bundle, rate, decoder)
     if chunks is None:
         return engine.push(samples) + engine.finish()
     emissions, start, i = [], 0, 0
@@ -55,6 +64,37 @@ def test_any_chunking_gives_the_same_emissions(rate: int, chunks: list[int]) -> 
     samples = music(2.2, rate)
     chunks = [*chunks, 960]  # however small the drawn ones, the test ends
     assert_same(run(samples, rate), run(samples, rate, chunks))
+
+
+@pytest.mark.parametrize("decoder", ["fusion", "aeg", "crf", "lstm"])
+@pytest.mark.parametrize("chunks", [[480], [1, 11_999, 4_001], [30_000, 7]])
+def test_any_chunking_is_the_same_to_every_decoder(decoder: str, chunks: list[int]) -> None:
+    samples = np.concatenate([music(2.2), np.zeros(RATE, np.float32), music(1.3, seed=2)])
+    whole = run(samples, bundle=full_bundle(), decoder=decoder)
+    assert_same(whole, run(samples, chunks=chunks, bundle=full_bundle(), decoder=decoder))
+
+
+@pytest.mark.parametrize("decoder", ["fusion", "aeg", "crf", "lstm"])
+def test_a_reset_repeats_and_without_it_every_decoder_s_answer_differs(decoder: str) -> None:
+    samples = music(2)
+    engine = Engine(full_bundle(), RATE, decoder)
+    first = engine.push(samples) + engine.finish()
+    assert_same(first, engine.push(samples) + engine.finish())
+    engine.push(music(3, seed=5))
+    assert not np.allclose(first[-1].heatmap, engine.push(samples)[3].heatmap, atol=1e-6)
+
+
+def test_the_decoder_is_chosen_by_name_and_is_the_fusion_unless_one_is() -> None:
+    samples = music(2)
+    heatmaps = {
+        decoder: run(samples, bundle=full_bundle(), decoder=decoder)[-1].heatmap for decoder in ("aeg", "crf", "lstm")
+    }
+    for one, other in pairwise(heatmaps.values()):
+        assert np.abs(one - other).max() > 1e-3
+    fused = Engine(full_bundle(), RATE).push(samples)
+    assert_same(fused, run(samples, bundle=full_bundle(), decoder="fusion"))
+    with pytest.raises(BundleError, match="no decoder 'crf' in this bundle: choose one of fusion, aeg"):
+        Engine(synthetic_bundle(), RATE, "crf")
 
 
 def test_emission_k_is_due_at_exactly_12000_k_samples() -> None:
@@ -97,13 +137,24 @@ def test_an_emission_is_what_the_contract_says() -> None:
         assert emission.activity == "music"
 
 
-@pytest.mark.parametrize("decibels", [-30.0, -12.0, 12.0])
+@pytest.mark.parametrize("decibels", [-40.0, -12.0, 12.0])
 def test_gain_does_not_move_the_mean(decibels: float) -> None:
     samples = music(12)
     plain, louder = run(samples), run(samples * np.float32(10 ** (decibels / 20)))
     for a, b in zip(plain[4:], louder[4:], strict=True):
         assert abs(a.valence - b.valence) < 0.05
         assert abs(a.arousal - b.arousal) < 0.05
+
+
+@pytest.mark.parametrize("offset", [0.1, -0.01])
+def test_the_offset_of_a_sound_card_is_no_sound_and_does_not_move_the_mean(offset: float) -> None:
+    samples = music(8)
+    plain, shifted = run(samples), run(samples + np.float32(offset))
+    for a, b in zip(plain, shifted, strict=True):
+        assert abs(a.valence - b.valence) < 0.02
+        assert abs(a.arousal - b.arousal) < 0.02
+    for emission in run(np.full(2 * RATE, offset, np.float32)):
+        assert emission.activity == "silence"
 
 
 def test_a_fader_moved_during_the_show_is_forgotten() -> None:
@@ -115,10 +166,11 @@ def test_a_fader_moved_during_the_show_is_forgotten() -> None:
         assert abs(a.arousal - b.arousal) < 0.05
 
 
-def test_silence_drifts_to_the_neutral_prior() -> None:
-    tracker = Tracker(BUNDLE)
+@pytest.mark.parametrize("bundle", [BUNDLE, full_bundle()], ids=["default", "synthetic"])
+def test_silence_drifts_to_the_neutral_prior(bundle: Bundle) -> None:
+    tracker = Tracker(bundle)
     prior = tracker.heatmap(tracker.init())
-    emissions = run(np.concatenate([music(10), np.zeros(60 * RATE, np.float32)]))
+    emissions = run(np.concatenate([music(10), np.zeros(60 * RATE, np.float32)]), bundle=bundle)
     distance = [0.5 * np.abs(e.heatmap.ravel() - prior).sum() for e in emissions]
     assert emissions[19].activity == "music"
     assert all(e.activity == "silence" for e in emissions[22:])
@@ -132,6 +184,32 @@ def test_from_the_first_moment_silence_is_the_prior() -> None:
     for emission in run(np.zeros(2 * RATE, np.float32)):
         assert emission.activity == "silence"
         np.testing.assert_allclose(emission.heatmap.ravel(), tracker.heatmap(tracker.init()))
+
+
+@pytest.mark.parametrize("milliseconds", [10, 20, 25, 80])
+def test_where_in_a_block_the_sound_begins_does_not_matter(milliseconds: int) -> None:
+    """At a rate that is resampled: the filter rings before the sound does, so that what precedes it is not nothing."""
+    rate = 44_100
+    sound = demo_piece(rate)[11 * rate : 19 * rate]
+    late = np.concatenate([np.zeros(rate * milliseconds // 1000, dtype=np.float32), sound])
+    at_once, later = run(sound, rate), run(late, rate)
+    for axis in ("valence", "arousal"):
+        apart = np.mean([getattr(a, axis) - getattr(b, axis) for a, b in zip(at_once, later, strict=False)])
+        assert abs(apart) < 0.04  # was up to .17
+
+
+def test_an_engine_resumes_from_what_another_remembered() -> None:
+    sound = music(20)
+    first, second, fresh = (Engine(BUNDLE, RATE) for _ in range(3))
+    whole = first.push(sound)
+    first = Engine(BUNDLE, RATE)
+    first.push(sound[: 10 * RATE + 3 * BLOCK])
+    second.resume(first.state)
+    same, other = second.push(sound[10 * RATE :]), fresh.push(sound[10 * RATE :])
+    assert [each.time for each in same] == [each.time for each in other]
+    kept = np.array([np.abs(a.heatmap - b.heatmap).sum() for a, b in zip(whole[20:], same, strict=True)])
+    lost = np.array([np.abs(a.heatmap - b.heatmap).sum() for a, b in zip(whole[20:], other, strict=True)])
+    assert np.all(kept[:6] < 0.2 * lost[:6])
 
 
 def test_channels_are_averaged() -> None:
@@ -166,19 +244,20 @@ def test_nothing_grows_in_the_steady_state() -> None:
     minute = music(60)
     engine = Engine(BUNDLE, RATE)
 
-    def held_after(minutes: int) -> int:
-        for start in range(0, minutes * minute.size, 480):
-            engine.push(minute[start % minute.size :][:480])
+    def held() -> int:
+        for start in range(0, minute.size, 480):
+            engine.push(minute[start:][:480])
         gc.collect()  # also empties Python's stores of small tuples and floats
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
     try:
-        before = held_after(1)
-        after = held_after(2)
+        sizes = [held() for _ in range(8)]
     finally:
         tracemalloc.stop()
-    assert after - before < 2048
+    # NumPy's and ONNX Runtime's stores of small blocks fill up at moments of their own, to a bound (447 blocks after
+    # 36,000 steps); a leak grows in every minute, and a single float an emission would be 24 bytes.
+    assert min(np.diff(sizes)) < 120 * 16
 
 
 def leaves(state: object) -> Iterator[np.ndarray]:
