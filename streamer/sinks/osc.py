@@ -4,17 +4,43 @@ python-osc encodes; the socket is ours, because python-osc's client resolves the
 """
 
 import logging
+import math
 import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
 
-from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
-from pythonosc.osc_message import OscMessage
-from pythonosc.osc_message_builder import OscMessageBuilder
-
-from ..errors import InputError, SinkError
+from ..errors import InputError
 from ..messages import Affect
+from .osc_packets import bundles, cells, contract, message, packets
+
+__all__ = ["Mapping", "Osc", "packets", "parse_destination"]
 
 log = logging.getLogger(__name__)
+
+CELLS_EVERY = 0.5 - 1e-3  # s of the stream; times of interpolated output are sums, and fall a little short
+_PATIENCE = 2.0  # s that a name server may delay the start
+_LOOK_AGAIN = 5.0  # s between two look-ups of a host
+_STEADY = 5.0  # s without a fault until sending counts as working again: systems refuse only one packet a second
+_LARGEST = 3.4028234663852886e38  # that a 32-bit float holds
+
+Where = tuple[int, tuple]  # address family, and what ``socket.connect`` takes
+
+
+class Mapping(Protocol):
+    """One line of a map: an emission's value for an address that a host chose."""
+
+    @property
+    def address(self) -> str:
+        """The OSC address, such as "/composition/layers/1/video/opacity"."""
+        ...
+
+    def __call__(self, affect: Affect) -> float:
+        """The value to send; called once for each emission, in their order."""
+        ...
 
 
 class Osc:
@@ -22,52 +48,102 @@ class Osc:
 
     Parameters
     ----------
-    destination : "HOST:PORT", or "[HOST]:PORT" for an IPv6 address. The host is resolved here, once. A broadcast
-        address such as 192.168.1.255 is allowed.
-    bundle : one bundle with the immediate timetag (1,100 bytes or so: it fits an Ethernet frame unfragmented),
-        or, for receivers that mishandle bundles, one packet for each address.
+    destination : "HOST:PORT", or "[HOST]:PORT" for an IPv6 address. A broadcast address such as 192.168.1.255 is
+        allowed. A name is looked up in a thread, once, and again every 5 s while sending to it fails; the
+        constructor waits for it for at most 2 s.
+    bundle : one bundle with the immediate timetag (under 1,000 bytes: it fits an Ethernet frame unfragmented), and
+        further ones for what ``maps`` adds beyond 1,400 bytes; or, for receivers that mishandle bundles, one packet
+        for each address.
+    contract : whether the addresses ``/valaro/...`` go out at all, or only what follows here.
+    cells : whether ``/valaro/cell/A/V`` f goes out too, for each of the 121 cells (A the row of arousal, V the column
+        of valence, 0 to 10), at most twice a second of the stream, in packets below 1,400 bytes.
+    maps : what goes to addresses of the host's own, one float each; what is no finite number goes out as 0.
+    channel_maps : the same for each channel that is tracked separately, asked for once, when its first emission comes.
 
-    ``faults`` counts the emissions that met a fault: nobody listening there, the network down, a full buffer. The
-    first of a row is logged and sending goes on, so that a receiver may start late or restart during the show.
+    Emissions of a channel N go to ``/valaro/N/...`` and, of the first channel that comes, to ``maps``: a host's
+    address is for one value.
 
-    Raises InputError for a malformed destination, SinkError for a host that does not resolve.
+    ``faults`` counts the emissions that met a fault: nobody listening there, the network down, a full buffer, a host
+    that is not found. The first of a row is logged, and its end after 5 s without another; sending goes on meanwhile,
+    so that a receiver may start late or restart during the show. ``send`` is for one thread at a time; what an
+    emission holds may not change once it was sent.
+
+    Raises InputError for a malformed destination, and where there is nothing to send.
     """
 
-    def __init__(self, destination: str, bundle: bool = True) -> None:
-        host, port = parse_destination(destination)
+    def __init__(
+        self,
+        destination: str,
+        bundle: bool = True,
+        *,
+        contract: bool = True,
+        cells: bool = False,
+        maps: Sequence[Mapping] = (),
+        channel_maps: Callable[[int], Sequence[Mapping]] | None = None,
+    ) -> None:
+        if not (contract or cells or maps or channel_maps):
+            raise InputError(f"OSC destination {destination!r}: without the contract it needs a map or the cells")
         self.destination = destination
         self.faults = 0
         self._bundle = bundle
-        self._family, self._address = _resolve(host, port, destination)
+        self._contract = contract
+        self._cells = cells
+        self._maps = tuple(maps)
+        self._channel_maps = channel_maps
+        self._streams: dict[int | None, _Stream] = {}  # by channel
+        self._host = _Host(*parse_destination(destination), destination)
         self._socket: socket.socket | None = None
+        self._where: Where | None = None
         self._closed = False
-        self._failing = False
+        self._failed_at: float | None = None  # when the last fault was, until sending works again
 
     def send(self, affect: Affect) -> None:
-        """Send one emission; a fault is counted and never raised."""
-        if self._closed:
+        """Send one emission; a fault of the network is counted and never raised."""
+        outgoing = [] if self._closed else self._packets(affect)
+        if not outgoing:
             return
         fault: OSError | None = None
-        for packet in packets(affect, self._bundle):
+        for packet in outgoing:
             fault = self._transmit(packet) or fault
+            if self._socket is None:
+                break  # the rest would meet the same, and each try costs
+        now = time.monotonic()
         if fault is not None:
             self.faults += 1
-            if not self._failing:
+            self._host.look()
+            if self._failed_at is None:
                 log.warning("OSC %s: %s; sending goes on", self.destination, _reason(fault))
-        elif self._failing:
+            self._failed_at = now
+        elif self._failed_at is not None and now - self._failed_at >= _STEADY:
             log.info("OSC %s: sending works again", self.destination)
-        self._failing = fault is not None
+            self._failed_at = None
 
     def close(self) -> None:
         """Close the socket; may be called twice."""
         self._closed = True
         self._drop()
 
+    def _packets(self, affect: Affect) -> list[bytes]:
+        stream = self._streams.get(affect.channel) or self._begin(affect.channel)
+        messages = list(contract(affect)) if self._contract else []
+        messages += [message(each.address, [_sendable(each(affect))]) for each in stream.maps]
+        single = cells(affect) if self._cells and stream.cells_due(affect.time) else ()
+        return [*bundles(messages), *bundles(single)] if self._bundle else [*messages, *single]
+
+    def _begin(self, channel: int | None) -> "_Stream":
+        maps = [] if self._streams else [*self._maps]
+        if channel is not None and self._channel_maps is not None:
+            maps += self._channel_maps(channel)
+        self._streams[channel] = _Stream(tuple(maps))
+        return self._streams[channel]
+
     def _transmit(self, packet: bytes) -> OSError | None:
         """Send one packet; return the fault that was met, if any."""
         try:
-            if self._socket is None:
-                self._socket = self._connect()
+            if self._socket is None or self._where is not self._host.where:
+                self._drop()
+                self._where = self._host.where
+                self._socket = _connected(self._where)
             try:
                 self._socket.send(packet)
             except ConnectionRefusedError as refused:
@@ -80,18 +156,6 @@ class Osc:
             return fault
         return None
 
-    def _connect(self) -> socket.socket:
-        """A connected socket, since only that one hears of refusals. Raises OSError while the network is down."""
-        opened = socket.socket(self._family, socket.SOCK_DGRAM)
-        try:
-            opened.setblocking(False)
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            opened.connect(self._address)
-        except OSError:
-            opened.close()
-            raise
-        return opened
-
     def _drop(self) -> None:
         if self._socket is not None:
             with suppress(OSError):
@@ -99,38 +163,62 @@ class Osc:
             self._socket = None
 
 
-def packets(affect: Affect, bundle: bool = True) -> list[bytes]:
-    """The UDP packets of one emission: a single bundle, or one message each."""
-    messages = [_message(address, values) for address, values in values_by_address(affect).items()]
-    if not bundle:
-        return [message.dgram for message in messages]
-    builder = OscBundleBuilder(IMMEDIATELY)  # some receivers hold a message with a later timetag back for ever
-    for message in messages:
-        builder.add_content(message)
-    return [builder.build().dgram]
+@dataclass(slots=True)
+class _Stream:
+    """What is remembered of one channel, or of all sound where they are not tracked separately."""
+
+    maps: tuple[Mapping, ...]
+    cells_at: float = -math.inf  # s of the stream
+
+    def cells_due(self, now: float) -> bool:
+        """Whether the cells go out now, at the stream's time ``now``, and not with an emission just before."""
+        # A replay that begins again goes back in time.
+        if 0.0 <= now - self.cells_at < CELLS_EVERY:
+            return False
+        self.cells_at = now
+        return True
 
 
-def values_by_address(affect: Affect) -> dict[str, list[float] | str]:
-    """What stands at each address; valence and arousal twice, since VJ hosts clip to 0..1."""
-    covariance = affect.covariance
-    return {
-        "/valaro/valence": [_unit(affect.valence)],
-        "/valaro/arousal": [_unit(affect.arousal)],
-        "/valaro/va": [affect.valence, affect.arousal],
-        "/valaro/heatmap": affect.heatmap.ravel().tolist(),
-        "/valaro/gauss": [
-            affect.valence,
-            affect.arousal,
-            covariance[0, 0],
-            covariance[0, 1],
-            covariance[1, 1],
-        ],
-        "/valaro/quadrants": affect.quadrants.tolist(),
-        "/valaro/confidence": [affect.confidence],
-        "/valaro/level": [affect.level],
-        "/valaro/activity": affect.activity,
-        "/valaro/time": [affect.time],
-    }
+class _Host:
+    """Where a host is. A name is looked up in a thread: a dead name server keeps one waiting for many seconds.
+
+    ``where`` is None until it is found, and stays as it was when a later look-up finds nothing.
+    """
+
+    def __init__(self, name: str, port: int, destination: str) -> None:
+        """Raises InputError for what is neither an address nor can be a name."""
+        self._name, self._port = name, port
+        self._thread: threading.Thread | None = None
+        self._not_before = -math.inf
+        try:
+            self.where: Where | None = _look_up(name, port, socket.AI_NUMERICHOST)
+            self._literal = True
+            return
+        except UnicodeError as fault:
+            raise InputError(f"OSC destination {destination!r}: {name!r} is no host name; check it") from fault
+        except OSError as fault:
+            if set(name) <= set("0123456789.") or (":" in name and "%" not in name):
+                raise InputError(f"OSC destination {destination!r}: {name!r} is no IP address; check it") from fault
+        self.where = None
+        self._literal = False
+        self.look()
+        if self._thread is not None:
+            self._thread.join(_PATIENCE)
+
+    def look(self) -> None:
+        """Have a name looked up (again), unless that is under way or was done just now."""
+        if self._literal or time.monotonic() < self._not_before:
+            return
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._look, name="host look-up", daemon=True)
+            self._thread.start()
+
+    def _look(self) -> None:
+        with suppress(OSError):
+            found = _look_up(self._name, self._port)
+            if found != self.where:
+                self.where = found
+        self._not_before = time.monotonic() + _LOOK_AGAIN
 
 
 def parse_destination(text: str) -> tuple[str, int]:
@@ -146,31 +234,36 @@ def parse_destination(text: str) -> tuple[str, int]:
     host = host[1:-1] if bracketed else host
     if not host:
         raise InputError(f"OSC destination {text!r} has no host: write HOST:PORT, such as 127.0.0.1:9000")
+    if not all(letter.isprintable() and letter not in " /@" for letter in host):
+        raise InputError(f"OSC destination {text!r}: {host!r} is no host name: write HOST:PORT, such as 127.0.0.1:9000")
     return host, int(port)
 
 
-def _resolve(host: str, port: int, destination: str) -> tuple[int, tuple]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as fault:
-        raise SinkError(f"OSC destination {destination!r}: the host cannot be found; check its name") from fault
+def _look_up(name: str, port: int, flags: int = 0) -> Where:
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_DGRAM, flags=flags)
     # "localhost" may list ::1 first, where most VJ programs do not listen.
     family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return family, address
 
 
-def _message(address: str, values: list[float] | str) -> OscMessage:
-    builder = OscMessageBuilder(address)
-    if isinstance(values, str):
-        builder.add_arg(values, builder.ARG_TYPE_STRING)
-    else:
-        for value in values:
-            builder.add_arg(float(value), builder.ARG_TYPE_FLOAT)  # python-osc refuses numpy's floats
-    return builder.build()
+def _connected(where: Where | None) -> socket.socket:
+    """A connected socket, since only that one hears of refusals. Raises OSError while there is no way there."""
+    if where is None:
+        raise socket.gaierror(socket.EAI_NONAME, "the host cannot be found, check its name")
+    family, address = where
+    opened = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        opened.setblocking(False)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        opened.connect(address)
+    except OSError:
+        opened.close()
+        raise
+    return opened
 
 
-def _unit(value: float) -> float:
-    return min(max((value + 1.0) / 2.0, 0.0), 1.0)
+def _sendable(value: float) -> float:
+    return value if abs(value) <= _LARGEST else 0.0  # NaN is not
 
 
 def _reason(fault: OSError) -> str:

@@ -1,0 +1,110 @@
+"""An emission as OSC packets.
+
+python-osc writes the head of each message (address and type tags) once; the numbers are packed behind it. Its own
+builder takes and checks them one by one, which for all cells costs more than the decoders do.
+"""
+
+import struct
+from collections.abc import Iterable
+from functools import lru_cache
+
+from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from ..messages import Affect
+
+MOST_BYTES = 1_400  # a packet stays below it: an Ethernet frame carries it in one piece, even through a tunnel
+
+# Some receivers hold a message with a later timetag back for ever.
+_BUNDLE = OscBundleBuilder(IMMEDIATELY).build().dgram
+
+
+def packets(affect: Affect, bundle: bool = True) -> list[bytes]:
+    """The UDP packets of one emission with every address of the contract: one bundle, or one message each."""
+    return bundles(contract(affect)) if bundle else list(contract(affect))
+
+
+@lru_cache(maxsize=4)  # of the same emission for several destinations; with interpolation, two emissions take turns
+def contract(affect: Affect) -> tuple[bytes, ...]:
+    """One message for each address of :func:`values_by_address`. The arrays of ``affect`` may not change later."""
+    return tuple(message(address, values) for address, values in values_by_address(affect).items())
+
+
+@lru_cache(maxsize=4)
+def cells(affect: Affect) -> tuple[bytes, ...]:
+    """One message for each cell: ``/valaro/cell/A/V`` f, A the row of arousal, V the column of valence, 0 to 10."""
+    floats = affect.heatmap.astype(">f4").tobytes()
+    return tuple(head + floats[4 * k : 4 * k + 4] for k, head in enumerate(_cell_heads(prefix(affect.channel))))
+
+
+def bundles(messages: Iterable[bytes]) -> list[bytes]:
+    """The messages in as few bundles as they fit in, in order, each below ``MOST_BYTES`` (or one longer message)."""
+    found: list[bytes] = []
+    parts, size = [_BUNDLE], len(_BUNDLE)
+    for each in messages:
+        if size + 4 + len(each) >= MOST_BYTES and len(parts) > 1:
+            found.append(b"".join(parts))
+            parts, size = [_BUNDLE], len(_BUNDLE)
+        parts += (len(each).to_bytes(4, "big"), each)
+        size += 4 + len(each)
+    return [*found, b"".join(parts)] if len(parts) > 1 else found
+
+
+def message(address: str, values: list[float] | str) -> bytes:
+    """One message: floats, or one string. Raises OverflowError for what no 32-bit float can hold."""
+    if isinstance(values, str):
+        return _text(address, values)
+    return _head(address, len(values)) + struct.pack(f">{len(values)}f", *values)
+
+
+def prefix(channel: int | None) -> str:
+    """What the addresses begin with: "/valaro", and "/valaro/N" for a channel that is tracked separately."""
+    return "/valaro" if channel is None else f"/valaro/{channel}"
+
+
+def values_by_address(affect: Affect) -> dict[str, list[float] | str]:
+    """What stands at each address; valence and arousal twice, since VJ hosts clip to 0..1."""
+    covariance = affect.covariance
+    begin = prefix(affect.channel)
+    return {
+        f"{begin}/valence": [_unit(affect.valence)],
+        f"{begin}/arousal": [_unit(affect.arousal)],
+        f"{begin}/va": [affect.valence, affect.arousal],
+        f"{begin}/heatmap": affect.heatmap.ravel().tolist(),
+        f"{begin}/gauss": [
+            affect.valence,
+            affect.arousal,
+            covariance[0, 0],
+            covariance[0, 1],
+            covariance[1, 1],
+        ],
+        f"{begin}/quadrants": affect.quadrants.tolist(),
+        f"{begin}/confidence": [affect.confidence],
+        f"{begin}/level": [affect.level],
+        f"{begin}/activity": affect.activity,
+        f"{begin}/time": [affect.time],
+    }
+
+
+@lru_cache(maxsize=1024)  # far more than a show has addresses
+def _head(address: str, floats: int) -> bytes:
+    builder = OscMessageBuilder(address)
+    for _ in range(floats):
+        builder.add_arg(0.0, builder.ARG_TYPE_FLOAT)
+    return builder.build().dgram[: -4 * floats]
+
+
+@lru_cache(maxsize=64)  # channels
+def _cell_heads(begin: str) -> list[bytes]:
+    return [_head.__wrapped__(f"{begin}/cell/{a}/{v}", 1) for a in range(11) for v in range(11)]
+
+
+@lru_cache(maxsize=512)  # the activities of many channels
+def _text(address: str, words: str) -> bytes:
+    builder = OscMessageBuilder(address)
+    builder.add_arg(words, builder.ARG_TYPE_STRING)
+    return builder.build().dgram
+
+
+def _unit(value: float) -> float:
+    return min(max((value + 1.0) / 2.0, 0.0), 1.0)
