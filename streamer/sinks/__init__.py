@@ -1,7 +1,9 @@
-"""Where emissions go: OSC, the terminal, a recording."""
+"""Where emissions go: OSC, MIDI, the terminal, a recording."""
 
+from ..replay import Replay
+from .midi import Midi
 from .osc import Osc
-from .recorder import Recorder, Replay
+from .recorder import Recorder
 from .terminal import Terminal
 
-__all__ = ["Osc", "Recorder", "Replay", "Terminal"]
+__all__ = ["Midi", "Osc", "Recorder", "Replay", "Terminal"]

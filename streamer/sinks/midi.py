@@ -1,0 +1,160 @@
+"""Emissions as MIDI: controllers and a note for the dominant quadrant, for Ableton, Resolume, synths and lights."""
+
+import logging
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from ..errors import ValaroError
+from ..messages import Affect
+from .midi_messages import LAST_CHANNEL, MidiSettings, MidiState, closing, everything, messages
+from .midi_ports import Port
+
+log = logging.getLogger(__name__)
+
+# s between two looks at the ports' names, since no driver tells when a port goes. While it is there: often, because
+# one that goes and is back before the next look has lost its connection unnoticed. While it is gone: less work.
+_LOOK, _SEEK = 0.25, 1.0
+_PATIENCE = 3.0  # s for the last messages to leave at the end
+
+
+class Midi:
+    """Sends what changed of each emission to one MIDI port, in a thread of its own.
+
+    Parameters
+    ----------
+    port : the port's name, or as much of it as tells it apart; "jack:NAME" for a port of JACK. It has to be there at
+        the start, so that a mistyped name is not waited for all night.
+    settings : channel, controllers, notes.
+    virtual : instead of ``port``, the name of a port to make, for other programs to connect.
+
+    Channels of the input that are tracked separately each have a MIDI channel, in the order in which they come: that of
+    ``settings`` and those after it, up to 16; what is beyond counts as a fault.
+
+    A port that goes away is looked for every second and opened again by its name; it then gets every value afresh.
+    ``connected`` says whether it is there, ``port_name`` what the driver calls it. ``skipped`` counts the emissions
+    that were overtaken by a newer one before they were sent, ``faults`` those that found no port.
+
+    Raises InputError and DeviceError as :class:`.midi_ports.Port` does.
+    """
+
+    def __init__(self, port: str | None, settings: MidiSettings | None = None, virtual: str | None = None) -> None:
+        self.faults = 0
+        self.skipped = 0
+        self._settings = settings or MidiSettings()
+        self._streams: dict[int | None, _Stream] = {}  # by channel of the input
+        self._newest: dict[int | None, Affect] = {}  # not taken yet
+        self._changed = threading.Condition()
+        self._closed = False
+        self._full = False  # told that there are more channels than MIDI has
+        self._refusal: ValaroError | None = None
+        opened = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(port, virtual, opened), name="midi", daemon=True)
+        self._thread.start()
+        opened.wait()
+        if self._refusal is not None:
+            raise self._refusal
+
+    @property
+    def connected(self) -> bool:
+        """Whether the port was there when last looked for."""
+        return self._port.is_open
+
+    @property
+    def port_name(self) -> str:
+        """The port's full name."""
+        return self._port.name
+
+    def send(self, affect: Affect) -> None:
+        """Leave an emission to the thread; never waits."""
+        with self._changed:
+            if self._closed:
+                return
+            self.skipped += affect.channel in self._newest
+            self._newest[affect.channel] = affect
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Send what is left and end the note; may be called twice."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(_PATIENCE)
+
+    def _run(self, port: str | None, virtual: str | None, opened: threading.Event) -> None:
+        # A driver's objects belong to the thread that made them, on macOS above all: everything is done in this one.
+        try:
+            self._port = Port(port, virtual)
+        except ValaroError as refusal:
+            self._refusal = refusal
+            return
+        finally:
+            opened.set()
+        look_at = time.monotonic() + _LOOK
+        while self._newest or not self._closed:
+            with self._changed:
+                self._changed.wait_for(lambda: self._newest or self._closed, max(0.0, look_at - time.monotonic()))
+                newest, self._newest = self._newest, {}
+            taken = [stream for affect in newest.values() if (stream := self._take(affect)) is not None]
+            if time.monotonic() >= look_at:
+                self._look()
+                look_at = time.monotonic() + (_LOOK if self._port.is_open else _SEEK)
+            for stream in taken:
+                self._put(stream)
+        with suppress(OSError):
+            for stream in self._streams.values():
+                if self._port.is_open:
+                    self._port.send(closing(stream.settings, stream.state))
+        self._port.close()
+
+    def _take(self, affect: Affect) -> "_Stream | None":
+        """Its stream, brought up to date; None where no MIDI channel is left for it."""
+        stream = self._streams.get(affect.channel)
+        if stream is None:
+            number = self._settings.channel + len(self._streams)
+            if number > LAST_CHANNEL:
+                self.faults += 1
+                if not self._full:
+                    log.warning("MIDI %s: no MIDI channel is left for channel %s", self.port_name, affect.channel)
+                self._full = True
+                return None
+            stream = self._streams[affect.channel] = _Stream(replace(self._settings, channel=number), affect)
+        stream.last = affect
+        return stream
+
+    def _put(self, stream: "_Stream") -> None:
+        """Send what changed."""
+        if self._port.is_open:
+            self._transmit(stream, *messages(stream.settings, stream.state, stream.last))
+        else:
+            self.faults += 1
+
+    def _look(self) -> None:
+        """See whether the port went or came back; if it came back, bring it up to date."""
+        was_open = self._port.is_open
+        if self._port.look() and not was_open:
+            log.info("MIDI %s: found again", self.port_name)
+            for stream in self._streams.values():
+                if self._port.is_open:
+                    self._transmit(stream, *everything(stream.settings, stream.state, stream.last))
+        elif was_open and not self._port.is_open:
+            log.warning("MIDI %s: lost; looking for it every second", self.port_name)
+
+    def _transmit(self, stream: "_Stream", state: MidiState, out: list[bytes]) -> None:
+        try:
+            self._port.send(out)
+        except OSError as fault:
+            self.faults += 1
+            log.warning("MIDI %s: lost (%s); looking for it every second", self.port_name, fault)
+        else:
+            stream.state = state
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What is remembered of one channel, or of all sound where they are not tracked separately."""
+
+    settings: MidiSettings
+    last: Affect  # the newest emission that was taken
+    state: MidiState = field(default_factory=MidiState)
