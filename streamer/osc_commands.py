@@ -1,0 +1,145 @@
+"""What an OSC packet asks of a session: bytes in, checked commands out, without a socket, a thread or a clock.
+
+python-osc reads the values. Its packet classes are left out: a bundle with an element of negative size keeps them
+busy for ever, each unknown type tag is a line in the program's log, and a float that is cut short becomes 0.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pythonosc.parsing import osc_types
+
+from .controls import MOST_OFFSET
+
+LARGEST = 1_472  # bytes: what one Ethernet frame carries; several times what any message here needs
+MOST_ECHO = 64  # characters of a wrong address that go back in an error
+
+_BUNDLE = b"#bundle\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A message of the right form, its numbers within range (T is 1, F is 0)."""
+
+    address: str
+    values: tuple[float | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message for Valaro that is wrong, and what was expected."""
+
+    address: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """What is not answered: a message for another program, or one of another Valaro; or no OSC at all."""
+
+    why: Literal["foreign", "malformed"]
+
+
+Message = Command | Refusal | Ignored
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    tags: re.Pattern[str]
+    expected: str
+    low: float = 0.0
+    high: float = 1.0
+
+
+_SWITCH = re.compile("[ifhdTF]")
+_NUMBER = re.compile("[ifhd]")
+_RATING = re.compile("[ifhd]{2}s?")
+_TOUCH = _Form(_SWITCH, "expected 0 when the finger lifts, 1 when it touches")
+_FORMS = {
+    "/valaro/rate": _Form(_RATING, "expected valence and arousal, two numbers from -1 to 1, and a name if any", -1.0),
+    "/valaro/rate/xy": _Form(_RATING, "expected x and y of a pad, two numbers from 0 to 1, and a name if any"),
+    "/valaro/rate/z": _TOUCH,
+    "/valaro/rate/xy/z": _TOUCH,
+    "/valaro/listener": _Form(re.compile("s"), "expected the listener's name, one string"),
+    "/valaro/offset": _Form(_NUMBER, f"expected a number of seconds from 0 to {MOST_OFFSET:g}", 0.0, MOST_OFFSET),
+    "/valaro/pause": _Form(_SWITCH, "expected 1 or T to pause, 0 or F to go on"),
+    "/valaro/reply": _Form(_NUMBER, "expected the port for answers, a number from 1 to 65535", 1.0, 65_535.0),
+    "/valaro/status": _Form(re.compile(""), "expected no argument"),
+}
+_READERS: dict[str, Callable[[bytes, int], tuple[float | str, int]]] = {
+    "i": osc_types.get_int,
+    "h": osc_types.get_int64,
+    "f": osc_types.get_float,
+    "d": osc_types.get_double,
+    "s": osc_types.get_string,
+}
+
+
+def handle(packet: bytes) -> list[Message]:
+    """What one packet says, in its order; never raises.
+
+    A packet above LARGEST bytes is malformed, whatever it holds, and so is the whole of a bundle whose frame is broken.
+    """
+    if len(packet) > LARGEST:
+        return [Ignored("malformed")]
+    try:
+        return [_read(element) for element in list(_elements(packet))]
+    except (osc_types.ParseError, struct.error):
+        return [Ignored("malformed")]
+
+
+def _elements(packet: bytes) -> Iterator[bytes]:
+    """The messages in ``packet``, those of nested bundles too, whose depth LARGEST bounds."""
+    if not packet.startswith(_BUNDLE):
+        yield packet
+        return
+    at = len(_BUNDLE) + 8  # past the timetag
+    if len(packet) < at:
+        raise osc_types.ParseError("a bundle without a timetag")
+    while at < len(packet):
+        (size,) = struct.unpack_from(">i", packet, at)
+        at += 4
+        if not 0 < size <= len(packet) - at:
+            raise osc_types.ParseError("a bundle with an element of an impossible size")
+        yield from _elements(packet[at : at + size])
+        at += size
+
+
+def _read(element: bytes) -> Message:
+    try:
+        address, at = osc_types.get_string(element, 0)
+        if not address.startswith("/valaro/"):
+            return Ignored("foreign" if address.startswith("/") else "malformed")
+        # Old senders leave the type tags out where there are no arguments.
+        tags, at = osc_types.get_string(element, at) if at < len(element) else (",", at)
+        if not tags.startswith(","):
+            return Ignored("malformed")
+        if address == "/valaro/error" or (address == "/valaro/status" and tags != ","):
+            return Ignored("foreign")  # an answer: two of us that answered each other's would never end
+        form = _FORMS.get(address)
+        if form is None:
+            return Refusal(address[:MOST_ECHO], f"unknown address; there are {', '.join(_FORMS)}")
+        if not form.tags.fullmatch(tags[1:]):
+            return Refusal(address, form.expected)
+        values = _values(element, tags[1:], at)
+    except (osc_types.ParseError, UnicodeDecodeError):
+        return Ignored("malformed")
+    if not all(isinstance(value, str) or form.low <= value <= form.high for value in values):  # NaN is never within
+        return Refusal(address, form.expected)
+    return Command(address, values)
+
+
+def _values(element: bytes, tags: str, at: int) -> tuple[float | str, ...]:
+    values: list[float | str] = []
+    for tag in tags:
+        if tag in "TF":
+            values.append(float(tag == "T"))
+        else:
+            value, at = _READERS[tag](element, at)
+            values.append(value if isinstance(value, str) else float(value))
+    if at > len(element):
+        raise osc_types.ParseError("cut short")
+    return tuple(values)

@@ -1,0 +1,359 @@
+"""What others say to a running session: OSC over UDP, on a port and in a thread of its own."""
+
+import errno
+import ipaddress
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from .controls import Controls
+from .errors import InputError, SinkError
+from .osc_commands import LARGEST, Command, Ignored, Message, Refusal, handle
+from .sinks.osc import parse_destination
+
+log = logging.getLogger(__name__)
+
+WORK = 500.0, 100.0  # messages a second that are read in the long run, and at once
+ANSWERS = 50.0, 25.0  # the same for answers, so that nobody is flooded by us whose address was forged
+KERNEL_BUFFER = 32_768  # bytes: about a burst of small packets; what comes on top of it costs us nothing
+BREATH = 0.1  # s for which a flood is left to the kernel, and after which a call of close() is seen
+REST = 0.5  # s without a message after which a finger on a pad rests
+MOST_HOSTS = 64  # hosts whose answering port or finger is remembered
+LOG_PAUSE = 60.0  # s between two lines about what is wrong
+MOST_INT = 2**31 - 1  # of OSC's type i
+
+Sender = tuple[Any, ...]  # host, port, and for IPv6 two numbers more
+Place = tuple[float, float, str]  # valence, arousal, and whose rating it is, "" if that is not said
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What ``/valaro/status`` answers, of the session so far.
+
+    ``time`` is the stream time of the newest emission in seconds (0 before the first), ``emissions`` how many were
+    made, ``lost`` how many frames of sound were lost, ``faults`` how many times an output or the device failed.
+    """
+
+    state: Literal["listening", "paused"]
+    listener: str
+    offset: float
+    time: float
+    emissions: int
+    lost: int
+    faults: int
+
+
+@dataclass(frozen=True, slots=True)
+class OscInCounters:
+    """What came in since the start.
+
+    ``messages`` were read; a packet without a readable one counts as one. Of these were ``obeyed``; ``refused`` (wrong
+    types or values, or an unknown address under /valaro); ``foreign`` (other addresses, or answers of another Valaro);
+    ``malformed`` (no OSC, or larger than one Ethernet frame). ``unanswered`` answers did not leave: too many a second,
+    or nowhere to go. ``faults`` were our own, such as a full disk under the ratings.
+    """
+
+    messages: int = 0
+    obeyed: int = 0
+    refused: int = 0
+    foreign: int = 0
+    malformed: int = 0
+    unanswered: int = 0
+    faults: int = 0
+
+
+class OscIn:
+    """Listens at ``address`` and changes ``controls``, until :meth:`close`.
+
+    Parameters
+    ----------
+    address : "PORT", which hears this machine only (127.0.0.1), or "HOST:PORT" with one of this machine's addresses;
+        "0.0.0.0:PORT" and "[::]:PORT" hear every network.
+    controls : what the messages set.
+    status : asked for each ``/valaro/status`` that is answered, in the thread that listens.
+
+    Messages (OSC 1.0, bundles too, whose timetags are ignored; a number is i, f, h or d):
+
+    ================  ============  ============================================================================
+    /valaro/rate      2 numbers     what is heard now feels so: valence and arousal in [-1, 1]; a name (s) after them
+                                    says whose rating it is, where several are in the room
+    /valaro/rate/xy   2 numbers     the same from an XY pad, each in [0, 1], x is valence and y is arousal: one
+                                    rating when the finger has rested for 0.5 s, or lifts; a name as above
+    /valaro/rate/z    number, T, F  the finger on that pad: 0 when it lifts (also as /valaro/rate/xy/z)
+    /valaro/listener  s             whose ratings they are; "" is nobody
+    /valaro/offset    number        seconds, 0 to 30, by which everything goes out later
+    /valaro/pause     number, T, F  T or 0.5 and above: nothing goes out; F or below: it does again
+    /valaro/reply     number        from now on this host's answers go to that port of it
+    /valaro/status                  asks only
+    ================  ============  ============================================================================
+
+    Each is answered with ``/valaro/status`` ``ssffiii``: state ("listening" or "paused"), listener, offset, time,
+    emissions, lost, faults, as in :class:`Status`; those of a pad once, when they have become a rating. A wrong one
+    under /valaro is answered with ``/valaro/error`` ``ss``: its address and what was expected. Answers go to the port
+    that the message came from, unless the host asked for another with ``/valaro/reply``.
+
+    Whatever comes in, at most 500 messages a second are read and 50 answers sent.
+
+    Raises InputError for a malformed address and for one that is not this machine's, SinkError for a host that
+    does not resolve and for a port that is taken or may not be opened.
+    """
+
+    def __init__(self, address: str, controls: Controls, status: Callable[[], Status]) -> None:
+        self._controls = controls
+        self._status = status
+        self._counters = OscInCounters()
+        self._work = Bucket(*WORK)
+        self._answers = Bucket(*ANSWERS)
+        self._pads = Pads()
+        self._reply_ports: dict[str, int] = {}
+        self._silent_until = 0.0
+        self._closing = threading.Event()
+        self._socket = _listen(address)
+        self.host: str = self._socket.getsockname()[0]
+        self.port: int = self._socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._run, name=f"OSC in {self.port}", daemon=True)
+        self._thread.start()
+
+    @property
+    def counters(self) -> OscInCounters:
+        """A snapshot; may be asked from any thread, at any time."""
+        return self._counters
+
+    def close(self) -> None:
+        """Stop listening and wait for the thread; may be called twice."""
+        self._closing.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._turn()
+            except Exception as fault:  # noqa: BLE001  nothing that comes in may end this
+                self._work.take(1)
+                self._fault(fault)
+
+    def _turn(self) -> None:
+        """Take one packet, or wait for one a little."""
+        for sender, place in self._pads.rested(time.monotonic()):
+            valence, arousal, name = place
+            self._obey(Command("/valaro/rate/xy", (valence, arousal, REST, name)), sender)
+        if not self._work.has_one():
+            self._closing.wait(BREATH)
+            return
+        try:
+            packet, sender = self._socket.recvfrom(LARGEST + 1)
+        except TimeoutError:
+            return
+        except OSError:  # Windows: a packet that is larger, or an answer that nobody took
+            packet, sender = b"", ("nobody", 0)
+        messages = handle(packet)
+        self._work.take(max(1, len(messages)))
+        for message in messages:
+            self._take(message, sender)
+
+    def _take(self, message: Message, sender: Sender) -> None:
+        self._count("messages")
+        match message:
+            case Command():
+                self._obey(message, sender)
+            case Refusal():
+                self._refuse(message, sender)
+            case Ignored(why):
+                self._count(why)
+                if why == "malformed":
+                    self._tell(f"a packet from {sender[0]} is no OSC message")
+
+    def _obey(self, command: Command, sender: Sender) -> None:
+        try:
+            done = self._do(command, sender)
+            self._count("obeyed")
+            if done:
+                self._answer_status(sender)
+        except InputError as error:
+            self._refuse(Refusal(command.address, str(error)), sender)
+        except Exception as fault:  # noqa: BLE001  whoever hears of ratings may be anyone's code
+            self._fault(fault)
+            self._answer(sender, "/valaro/error", command.address, f"this failed within Valaro: {_one_line(fault)}")
+
+    def _do(self, command: Command, sender: Sender) -> bool:
+        """Whether it is done, rather than kept until a finger rests. Raises what the controls raise."""
+        match command.address, command.values:
+            case "/valaro/rate", (float(valence), float(arousal)):
+                self._controls.rate(valence, arousal, source="osc")
+            case "/valaro/rate", (float(valence), float(arousal), str(name)):
+                self._controls.rate(valence, arousal, name, source="osc")
+            case "/valaro/rate/xy", (float(valence), float(arousal), float(ago), str(name)):  # from the pads, at rest
+                self._controls.rate(valence, arousal, name or None, "osc", ago)
+            case "/valaro/rate/xy", (float(x), float(y), *name):
+                self._pads.move(sender, (2.0 * x - 1.0, 2.0 * y - 1.0, str(*name)), time.monotonic())
+                return False
+            case (("/valaro/rate/z" | "/valaro/rate/xy/z"), (float(touch),)):
+                place = self._pads.lift(sender) if touch < 0.5 else None
+                if place is None:
+                    return False
+                valence, arousal, name = place
+                self._controls.rate(valence, arousal, name or None, "osc")
+            case "/valaro/listener", (str(name),):
+                self._controls.listener = name
+            case "/valaro/offset", (float(seconds),):
+                self._controls.offset = seconds
+            case "/valaro/pause", (float(on),):
+                self._controls.paused = on >= 0.5
+            case "/valaro/reply", (float(port),):
+                _remember(self._reply_ports, sender[0], int(port))
+        return True
+
+    def _refuse(self, refusal: Refusal, sender: Sender) -> None:
+        self._count("refused")
+        self._tell(f"{refusal.address!r} from {sender[0]}: {refusal.expected}")
+        self._answer(sender, "/valaro/error", refusal.address, refusal.expected)
+
+    def _answer_status(self, sender: Sender) -> None:
+        now = self._status()
+        counts = (min(count, MOST_INT) for count in (now.emissions, now.lost, now.faults))
+        self._answer(sender, "/valaro/status", now.state, now.listener, float(now.offset), float(now.time), *counts)
+
+    def _answer(self, sender: Sender, address: str, *values: str | float) -> None:
+        host, port, *scope = sender
+        port = self._reply_ports.get(host, int(port))
+        if not (self._answers.has_one() and answerable(host, port)):
+            self._count("unanswered")
+            return
+        self._answers.take(1)
+        builder = OscMessageBuilder(address)
+        for value in values:
+            builder.add_arg(value)
+        try:
+            self._socket.sendto(builder.build().dgram, (host, port, *scope))
+        except OSError:
+            self._count("unanswered")
+
+    def _fault(self, fault: Exception) -> None:
+        self._count("faults")
+        self._tell(_one_line(fault))
+
+    def _count(self, what: str) -> None:
+        # Replaced as a whole by this thread alone, so that a snapshot is never torn.
+        self._counters = replace(self._counters, **{what: getattr(self._counters, what) + 1})
+
+    def _tell(self, text: str) -> None:
+        now = time.monotonic()
+        if now >= self._silent_until:
+            self._silent_until = now + LOG_PAUSE
+            log.warning("OSC input %d: %s (told once a minute at most, counted always)", self.port, text)
+
+
+class Bucket:
+    """Allows ``rate`` a second in the long run and ``burst`` at once; overdrawn, it allows nothing for a while."""
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Starts full, on ``clock`` (seconds, never going back)."""
+        self._rate = rate
+        self._burst = burst
+        self._clock = clock
+        self._left = burst
+        self._filled = clock()
+
+    def has_one(self) -> bool:
+        """Whether one may be taken now."""
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._filled) * self._rate)
+        self._filled = now
+        return self._left >= 1.0
+
+    def take(self, count: int) -> None:
+        """Take so many, be it more than are left."""
+        self._left -= count
+
+
+class Pads:
+    """Where the finger of each host is on its XY pad, until it rests or lifts."""
+
+    def __init__(self) -> None:
+        self._moving: dict[str, tuple[Sender, Place, float]] = {}
+
+    def move(self, sender: Sender, place: Place, now: float) -> None:
+        """The finger is at ``place`` at ``now`` s."""
+        _remember(self._moving, sender[0], (sender, place, now))
+
+    def lift(self, sender: Sender) -> Place | None:
+        """Where the finger was, None if it has rested there already."""
+        moving = self._moving.pop(sender[0], None)
+        return None if moving is None else moving[1]
+
+    def rested(self, now: float) -> list[tuple[Sender, Place]]:
+        """Each finger that has not moved for REST seconds, told once."""
+        found = [host for host, (_, _, moved) in self._moving.items() if now - moved >= REST]
+        return [self._moving.pop(host)[:2] for host in found]
+
+
+def answerable(host: str, port: int) -> bool:
+    """Whether an answer may go there: to a single machine, and to a port that can be listened at."""
+    with suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        return port > 0 and not (address.is_multicast or address.is_unspecified or host == "255.255.255.255")
+    return False
+
+
+def _remember(kept: dict[str, T], host: str, value: T) -> None:
+    """Keep ``value`` for ``host``; of more than MOST_HOSTS the one that was heard of longest ago is forgotten."""
+    kept.pop(host, None)
+    kept[host] = value
+    if len(kept) > MOST_HOSTS:
+        del kept[next(iter(kept))]
+
+
+def _listen(address: str) -> socket.socket:
+    text = address.strip()
+    try:
+        host, port = parse_destination(text if ":" in text else f"127.0.0.1:{text}")
+    except InputError as error:
+        forms = "write PORT or HOST:PORT, such as 9001, 0.0.0.0:9001 or [::1]:9001"
+        raise InputError(f"OSC input {address!r}: {forms}") from error
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as fault:
+        raise SinkError(f"OSC input {address!r}: the host cannot be found; check its name") from fault
+    family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)  # where most programs send
+    try:
+        return _bound(family, place)
+    except OSError as fault:
+        raise _explained(address, fault) from fault
+
+
+def _bound(family: int, place: tuple[Any, ...]) -> socket.socket:
+    opened = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER)
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # [::] hears IPv4 too, on every system
+        opened.bind(place)
+        opened.settimeout(BREATH)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _explained(address: str, fault: OSError) -> InputError | SinkError:
+    match fault.errno:
+        case errno.EADDRNOTAVAIL:
+            return InputError(f"OSC input {address!r}: not an address of this machine; 0.0.0.0 hears every network")
+        case errno.EADDRINUSE:
+            return SinkError(f"OSC input {address!r}: another program has this port; close it or choose another port")
+        case errno.EACCES:
+            return SinkError(f"OSC input {address!r}: not allowed; choose a port above 1023")
+    return SinkError(f"OSC input {address!r}: {(fault.strerror or str(fault)).lower()}")
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
