@@ -1,0 +1,295 @@
+"""HTTP and web sockets on one port, by the library websockets, in one asyncio loop."""
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from pythonosc.osc_message_builder import OscMessageBuilder
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from ..controls import Controls
+from ..errors import InputError
+from ..messages import Affect
+from ..osc_commands import Command, Refusal, handle
+from ..sinks.osc_packets import prefix
+from .announcement import Announcement
+from .client import LIVE, Client, command
+from .namespace import METHODS, READ, Values, answer, emitted, host_info, may_write, methods, settings
+
+log = logging.getLogger(__name__)
+
+MOST_CLIENTS = 32  # web sockets
+MOST_CONNECTIONS = 64  # open at a time, with those that have not asked for anything yet
+LARGEST = 65_536  # bytes of one incoming message: as much as a UDP packet holds
+PACE = 0.005  # s between two messages of one client, and between two HTTP answers: floods wait in the system
+LOOK = 0.25  # s between two looks at the settings, which others change too
+MOST_ECHO = 64  # characters of what was wrong that go back in an error
+
+_REASONS = {200: "OK", 204: "No Content", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
+
+# The library tells of every connection that breaks off or talks nonsense, in a page each.
+_library_log = logging.getLogger(f"{__name__}.websockets")
+_library_log.setLevel(logging.CRITICAL)
+
+
+class Server:
+    """Everything that runs in the loop's thread; only :meth:`wake` and :meth:`stop` may be called from others."""
+
+    def __init__(self, controls: Controls, name: str, osc_port: int | None, announcement: Announcement) -> None:
+        self.newest: dict[int | None, Affect] = {}  # by channel
+        self.faults = 0
+        self.clients: set[Client] = set()
+        self._controls = controls
+        self._settings = settings(controls)
+        self._name = name
+        self._osc_port = osc_port
+        self._announcement = announcement
+        self._loop = asyncio.get_running_loop()
+        self._over = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self.open = 0  # connections
+        self._woken = False
+        self._delivered: dict[int | None, Affect] = {}
+
+    def wake(self, affect: Affect) -> None:
+        """Have ``affect`` sent, or a newer one of its channel."""
+        self.newest = self.newest | {affect.channel: affect}  # another one: the loop may be reading this
+        if not self._woken:
+            self._woken = True
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._deliver)
+
+    def stop(self) -> None:
+        """End :meth:`run`."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._over.set)
+
+    async def run(self, listening: socket.socket, ready: Callable[[], None]) -> None:
+        """Serve at ``listening``, which is closed at the end, until :meth:`stop`. Calls ``ready`` when it begins to."""
+        async with serve(
+            self._handle,
+            sock=listening,
+            process_request=self._answer,
+            create_connection=_counted(self),
+            compression=None,  # it would cost each client a quarter of a megabyte
+            max_size=LARGEST,
+            max_queue=4,
+            open_timeout=5,
+            close_timeout=1,
+            logger=_library_log,
+        ):
+            announcing = asyncio.create_task(self._announce())
+            ready()
+            while not self._over.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._over.wait(), LOOK)
+                self._tell_settings()
+            announcing.cancel()
+            await self._announcement.withdraw()
+
+    async def _announce(self) -> None:
+        fault = await self._announcement.publish()
+        if fault is not None:
+            self.faults += 1
+            log.warning("OSCQuery cannot be announced on the network (%s); programs reach it by its address", fault)
+
+    async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        if "websocket" in (value.lower() for value in request.headers.get_all("Upgrade")):
+            return None
+        async with self._turn:
+            await asyncio.sleep(PACE)
+        if getattr(request, "method", "GET") != "GET":  # older versions of the library refuse it themselves
+            return _response(405, None)
+        info = host_info(self._name, connection.local_address[0], self._osc_port)
+        return _response(*answer(request.path, info, self._values(), self._channels()))
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        if len(self.clients) >= MOST_CLIENTS:
+            self.faults += 1
+            await connection.close(1013, f"there are {MOST_CLIENTS} clients already")
+            return
+        request = connection.request
+        assert request is not None  # the handshake is done
+        client = Client(
+            connection,
+            live=request.path.partition("?")[0].rstrip("/") == LIVE,
+            may_write=may_write(request.headers.get_all("Origin")),
+        )
+        self.clients.add(client)
+        writer = asyncio.create_task(client.write())
+        try:
+            if client.live:
+                for affect in self.newest.values():
+                    client.offer(_kind(affect), _live(affect))
+            async for words in connection:
+                self._take(client, words)
+                await asyncio.sleep(PACE)
+                if self._over.is_set():  # a flood may have left thousands to read
+                    break
+        except ConnectionClosed:
+            pass
+        except Exception as fault:  # noqa: BLE001  whoever hears of a rating must not end this
+            self.faults += 1
+            log.warning("OSCQuery: %s: %s; that client was let go", type(fault).__name__, fault)
+        finally:
+            writer.cancel()
+            self.clients.discard(client)
+
+    def _take(self, client: Client, words: str | bytes) -> None:
+        if client.live:
+            return  # it is for looking only
+        if isinstance(words, bytes):
+            for each in handle(words):
+                if isinstance(each, Command):
+                    self._obey(client, each)
+                elif isinstance(each, Refusal):
+                    self._refuse(client, each.address, each.expected)
+                elif each.why == "malformed":
+                    self._refuse(client, "", "expected an OSC message")
+                else:
+                    self.faults += 1
+            self._tell_settings()
+            return
+        try:
+            verb, path = command(words)
+        except InputError as error:
+            self._refuse(client, "", str(error))
+        else:
+            self._listen(client, path) if verb == "LISTEN" else client.listening.discard(path)
+
+    def _listen(self, client: Client, path: str) -> None:
+        method = methods(self._channels()).get(path)
+        if method is None or not method.access & READ:
+            self._refuse(client, path, "there is no value to listen to at this address")
+            return
+        client.listening.add(path)
+        values = self._values()
+        if path in values:
+            client.offer(path, _packet(path, method.tags, values[path]))
+
+    def _obey(self, client: Client, order: Command) -> None:
+        if not client.may_write:
+            self._refuse(client, order.address, "a page of another site may not change anything here")
+            return
+        controls = self._controls
+        try:
+            match order.address, order.values:
+                case "/valaro/rate", (float(valence), float(arousal)):
+                    controls.rate(valence, arousal, source="osc")
+                case "/valaro/rate", (float(valence), float(arousal), str(name)):
+                    controls.rate(valence, arousal, name, source="osc")
+                case "/valaro/listener", (str(name),):
+                    controls.listener = name
+                case "/valaro/offset", (float(seconds),):
+                    controls.offset = seconds
+                case "/valaro/pause", (float(on),):
+                    controls.paused = on >= 0.5
+                case _:
+                    raise InputError("not over a web socket: send it to the OSC port")
+        except InputError as error:
+            self._refuse(client, order.address, str(error))
+
+    def _refuse(self, client: Client, address: str, expected: str) -> None:
+        self.faults += 1
+        builder = OscMessageBuilder("/valaro/error")
+        builder.add_arg(address[:MOST_ECHO].encode("ascii", "replace").decode(), builder.ARG_TYPE_STRING)
+        builder.add_arg(expected, builder.ARG_TYPE_STRING)
+        client.offer("/valaro/error", builder.build().dgram)
+
+    def _deliver(self) -> None:
+        self._woken = False
+        newest, delivered = self.newest, self._delivered
+        self._delivered = newest
+        for channel, affect in newest.items():
+            if affect is not delivered.get(channel) and self.clients:
+                self._tell(affect)
+
+    def _tell(self, affect: Affect) -> None:
+        if any(client.live for client in self.clients):
+            words = _live(affect)
+            for client in self.clients:
+                if client.live:
+                    client.offer(_kind(affect), words)
+        self._offer(emitted(affect))
+
+    def _tell_settings(self) -> None:
+        now, before = settings(self._controls), self._settings
+        self._settings = now
+        self._offer({path: values for path, values in now.items() if values != before[path]})
+
+    def _offer(self, found: Values) -> None:
+        """Give each value to the clients that listen to it."""
+        known = METHODS | methods(self._channels())
+        for path, values in found.items():
+            listening = [client for client in self.clients if path in client.listening]
+            if listening:
+                packet = _packet(path, known[path].tags, values)
+                for client in listening:
+                    client.offer(path, packet)
+
+    def _channels(self) -> tuple[int, ...]:
+        """Those that are tracked separately, as far as they were heard of."""
+        return tuple(number for number in self.newest if number is not None)
+
+    def _values(self) -> Values:
+        values = settings(self._controls)
+        for affect in self.newest.values():
+            values |= emitted(affect)
+        return values
+
+
+def _counted(owner: Server) -> type[ServerConnection]:
+    """Connections that are dropped at once where there are too many: each takes a file handle of the tracker's."""
+
+    class Counted(ServerConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            # Else the system holds a ping back until the value before it is confirmed, which takes 40 ms. asyncio
+            # sets this for the sockets that it opens itself.
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            owner.open += 1
+            if owner.open > MOST_CONNECTIONS:
+                self.transport.abort()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            owner.open -= 1
+            super().connection_lost(exc)
+
+    return Counted
+
+
+def _response(status: int, node: dict[str, Any] | None) -> Response:
+    headers = Headers({"Access-Control-Allow-Origin": "*", "Cache-Control": "no-store", "Connection": "close"})
+    body = b"" if node is None else json.dumps(node).encode()
+    if node is not None:
+        headers["Content-Type"] = "application/json"
+    if status != 204:
+        headers["Content-Length"] = str(len(body))
+    return Response(status, _REASONS[status], headers, body)
+
+
+def _packet(path: str, tags: str, values: list[float | str]) -> bytes:
+    builder = OscMessageBuilder(path)
+    for tag, value in zip(tags, values, strict=True):
+        builder.add_arg(value, tag)
+    return builder.build().dgram
+
+
+def _live(affect: Affect) -> str:
+    """The record of one emission, with valence and arousal in 0..1 as well."""
+    values, begin = emitted(affect), prefix(affect.channel)
+    return json.dumps(
+        affect.record() | {"valence01": values[f"{begin}/valence"][0], "arousal01": values[f"{begin}/arousal"][0]}
+    )
+
+
+def _kind(affect: Affect) -> str:
+    """What a newer emission takes the place of: one of the same channel."""
+    return LIVE if affect.channel is None else f"{LIVE}/{affect.channel}"

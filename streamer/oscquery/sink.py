@@ -1,0 +1,150 @@
+"""The sink: it keeps the newest emission and wakes the thread that serves it."""
+
+import asyncio
+import errno
+import importlib.util
+import logging
+import socket
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from ..controls import Controls
+from ..errors import InputError, MissingExtraError, SinkError
+from ..messages import Affect
+
+if TYPE_CHECKING:
+    from .server import Server
+
+log = logging.getLogger(__name__)
+
+LONGEST_NAME = 63  # bytes of UTF-8, in DNS
+GOODBYE = 5.0  # s at most for the last words to clients and network
+
+
+class OscQuery:
+    """Serves what it is sent, and ``controls``, over HTTP and web sockets, until :meth:`close`.
+
+    Parameters
+    ----------
+    controls : what clients may read and set.
+    host : the address of this machine to serve at; "127.0.0.1" is reachable from this machine only, "0.0.0.0" from
+        every network.
+    port : TCP port; 0 takes any free one.
+    name : what clients see, at most 63 bytes; a second one of this name on the network becomes "NAME-2".
+    osc_port : the UDP port that takes OSC for ``controls``, if there is one.
+
+    ``http://HOST:PORT/`` answers as the OSCQuery proposal has it; a web socket at the same place takes LISTEN and
+    IGNORE as JSON and sends the values as OSC, and takes OSC for /valaro/rate, listener, offset and pause; what is
+    wrong is answered with ``/valaro/error`` ``ss``, the address and what was expected. A web socket at ``/live``, for
+    browsers, gets each emission as the JSON of :meth:`Affect.record` with ``valence01`` and ``arousal01``, both in
+    0..1. A client that reads slowly misses emissions, and always gets the newest next (of each channel, where they are
+    tracked separately, and served at ``/valaro/N/...`` from their first emission on).
+
+    Any web page may read. A page of another site may not write: see :func:`.namespace.may_write`.
+
+    The service is announced with zeroconf as ``_oscjson._tcp`` and, with ``osc_port``, ``_osc._udp``; where the
+    network takes no multicast, this is logged once, and the server goes on.
+
+    Raises MissingExtraError without the libraries, InputError for a host, port or name that cannot be meant,
+    SinkError for a port that is taken.
+    """
+
+    def __init__(
+        self,
+        controls: Controls,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        name: str = "Valaro",
+        osc_port: int | None = None,
+    ) -> None:
+        _check(port, name)
+        if not all(importlib.util.find_spec(library) for library in ("websockets", "zeroconf")):
+            raise MissingExtraError("OSCQuery needs websockets and zeroconf: pip install 'valaro[discover]'")
+        listening = _listen(host, port)
+        self.host: str = listening.getsockname()[0]
+        self.port: int = listening.getsockname()[1]
+        self._controls = controls
+        self._name = name
+        self._osc_port = osc_port
+        self._closed = False
+        started: Future[Server] = Future()
+        self._thread = threading.Thread(
+            target=self._run, args=(listening, started), name=f"OSCQuery {self.port}", daemon=True
+        )
+        self._thread.start()
+        self._server = started.result()
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}/" if ":" in host else f"http://{host}:{self.port}/"
+
+    @property
+    def faults(self) -> int:
+        """How many messages were refused, clients let go, or announcements impossible, so far."""
+        return self._server.faults
+
+    @property
+    def listeners(self) -> int:
+        """How many web sockets are open."""
+        return len(self._server.clients)
+
+    def send(self, affect: Affect) -> None:
+        """Take one emission; never waits, and never raises."""
+        if not self._closed:
+            self._server.wake(affect)
+
+    def close(self) -> None:
+        """Withdraw the announcement and end the connections; may be called twice."""
+        if not self._closed:
+            self._closed = True
+            self._server.stop()
+            self._thread.join(GOODBYE)
+
+    def _run(self, listening: socket.socket, started: "Future[Server]") -> None:
+        try:
+            asyncio.run(self._serve(listening, started))
+        except Exception as fault:  # noqa: BLE001  the show goes on
+            if not started.done():
+                started.set_exception(fault)
+                return
+            self._server.faults += 1
+            log.warning("OSCQuery ended: %s: %s", type(fault).__name__, fault)
+        finally:
+            listening.close()
+
+    async def _serve(self, listening: socket.socket, started: "Future[Server]") -> None:
+        from .announcement import Announcement
+        from .server import Server
+
+        announcement = Announcement(self._name, self.host, self.port, self._osc_port)
+        server = Server(self._controls, self._name, self._osc_port, announcement)
+        await server.run(listening, lambda: started.set_result(server))
+
+
+def _check(port: int, name: str) -> None:
+    if not 0 <= port <= 65_535:
+        raise InputError(f"OSCQuery: the port must be a number from 0 (any free one) to 65535, not {port}")
+    if not (name.strip() and name.isprintable() and len(name.encode()) <= LONGEST_NAME):
+        raise InputError(f"OSCQuery: the name must have 1 to {LONGEST_NAME} printable bytes, not {name!r}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as fault:
+        raise InputError(f"OSCQuery: the host {host!r} cannot be found; 127.0.0.1 is this machine") from fault
+    family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    try:
+        return socket.create_server((str(place[0]), port), family=family)
+    except OSError as fault:
+        if fault.errno == errno.EADDRINUSE:
+            raise SinkError(
+                f"OSCQuery: port {port} is taken by another program; choose another one, or 0 for any free one"
+            ) from fault
+        if fault.errno == errno.EADDRNOTAVAIL:
+            raise InputError(f"OSCQuery: {host!r} is no address of this machine; 0.0.0.0 is all of them") from fault
+        raise SinkError(f"OSCQuery at {host}, port {port}: {(fault.strerror or str(fault)).lower()}") from fault
