@@ -1,33 +1,21 @@
-"""Recording a show and playing it back."""
+"""Recording a show."""
 
 import json
-import math
-import os
 import resource
 import signal
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from valaro.models import grid
+from valaro.streamer.controls import Controls, Rating
 from valaro.streamer.errors import InputError, SinkError
 from valaro.streamer.messages import Affect
-from valaro.streamer.sinks.recorder import Recorder, Replay
-
-
-class Memory:
-    """A sink that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.kept: list[Affect] = []
-
-    def send(self, affect: Affect) -> None:
-        self.kept.append(affect)
-
-    def close(self) -> None:
-        pass
+from valaro.streamer.replay import Replay
+from valaro.streamer.sinks.recorder import Recorder
 
 
 def emissions(count: int) -> list[Affect]:
@@ -57,21 +45,78 @@ def same(one: Affect, other: Affect) -> bool:
     return one.record() == other.record()
 
 
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def test_a_recording_holds_each_emission_at_once_and_exactly(tmp_path: Path) -> None:
     path = tmp_path / "show.jsonl"
     recorder = Recorder(path)
     sent = emissions(3)
     for count, affect in enumerate(sent, 1):
         recorder.send(affect)
-        lines = path.read_text().splitlines()  # before any close: a crash loses nothing that was sent
-        assert len(lines) == count
-        assert json.loads(lines[-1]) == affect.record()
+        found = lines(path)  # before any close: a crash loses nothing that was sent
+        assert len(found) == count
+        assert found[-1] == affect.record() | {"sent": found[-1]["sent"]}
     recorder.close()
     recorder.close()
     recorder.send(sent[0])
     assert all(map(same, Replay(path), sent))
     assert len(list(Replay(path))) == 3
     assert recorder.faults == 0
+
+
+def test_each_line_says_when_it_was_sent(tmp_path: Path) -> None:
+    path = tmp_path / "show.jsonl"
+    before = time.monotonic()
+    recorder = Recorder(path)
+    for affect in emissions(3):
+        time.sleep(0.02)
+        recorder.send(affect)
+    recorder.close()
+    stamps = [line["sent"] for line in lines(path)]
+    assert stamps[0] >= 0.02 - 0.001
+    assert all(later - earlier >= 0.02 - 0.001 for earlier, later in pairwise(stamps))
+    assert stamps[-1] <= time.monotonic() - before + 0.001
+    assert stamps == [round(stamp, 3) for stamp in stamps]
+
+
+def test_ratings_are_lines_that_a_replay_passes_over(tmp_path: Path) -> None:
+    path = tmp_path / "show.jsonl"
+    recorder, controls = Recorder(path), Controls(listener="ana")
+    controls.hear_ratings(recorder.rate)
+    first, second = emissions(2)
+    recorder.send(first)
+    controls.newest = first
+    controls.rate(-0.5, 0.75)
+    recorder.send(second)
+    recorder.rate(Rating(1.0, 1.0, 1.0, ""))
+    recorder.close()
+    recorder.rate(Rating(1.5, 1.0, 1.0, ""))
+    found = lines(path)
+    assert len(found) == 4
+    assert found[1] == {
+        "rating": {"time": 0.5, "valence": -0.5, "arousal": 0.75, "listener": "ana", "source": "api"},
+        "sent": found[1]["sent"],
+    }
+    assert found[0]["sent"] <= found[1]["sent"] <= found[2]["sent"]
+    assert [affect.time for affect in Replay(path)] == [0.5, 1.0]
+
+
+def test_ratings_and_emissions_from_two_threads_are_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "show.jsonl"
+    recorder, sent = Recorder(path), emissions(1)[0]
+    rater = threading.Thread(target=lambda: [recorder.rate(Rating(0.5, 0.0, 0.0, "")) for _ in range(500)])
+    rater.start()
+    for _ in range(200):
+        recorder.send(sent)
+    rater.join()
+    recorder.close()
+    found = lines(path)
+    assert sum("rating" in line for line in found) == 500
+    assert len(list(Replay(path))) == 200
+    stamps = [line["sent"] for line in found]
+    assert stamps == sorted(stamps)
 
 
 def test_a_show_that_never_began_leaves_no_file(tmp_path: Path) -> None:
@@ -104,9 +149,9 @@ def test_a_full_disk_is_logged_once_and_leaves_whole_lines(tmp_path: Path, caplo
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, limits[1]))  # room for a torn line only
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, limits[1]))  # room for a torn line only
         recorder.send(sent[1])
-        recorder.send(sent[2])
+        recorder.rate(Rating(1.0, 0.0, 0.0, "somebody with a long name"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
@@ -118,101 +163,3 @@ def test_a_full_disk_is_logged_once_and_leaves_whole_lines(tmp_path: Path, caplo
     assert len(kept) == 2
     assert same(kept[0], sent[0])
     assert same(kept[1], sent[3])
-
-
-def test_a_replay_sends_all_in_order_to_every_sink(tmp_path: Path) -> None:
-    path = tmp_path / "show.jsonl"
-    recorder = Recorder(path)
-    sent = emissions(5)
-    for affect in sent:
-        recorder.send(affect)
-    recorder.close()
-    one, other = Memory(), Memory()
-    assert Replay(path, speed=1e6).run([one, other]) == 5
-    assert all(map(same, one.kept, sent))
-    assert len(one.kept) == len(other.kept) == 5
-
-
-def test_a_replay_keeps_the_pace_until_it_is_stopped(tmp_path: Path) -> None:
-    path = tmp_path / "show.jsonl"
-    recorder = Recorder(path)
-    for affect in emissions(3):
-        recorder.send(affect)
-    recorder.close()
-    replay = Replay(path, speed=1e-6)  # the second emission is due in days
-    sink = Memory()
-    player = threading.Thread(target=replay.run, args=([sink],))
-    player.start()
-    replay.stop()
-    player.join(timeout=10)
-    assert not player.is_alive()
-    assert len(sink.kept) <= 1
-
-
-def test_a_second_show_in_one_file_begins_again_at_its_own_pace(tmp_path: Path) -> None:
-    path = tmp_path / "shows.jsonl"
-    first, second, third = (affect.record() for affect in emissions(3))
-    path.write_text("".join(json.dumps(each) + "\n" for each in (third, first, second)))
-    replay, sink = Replay(path, speed=1e-6), Memory()  # the third is due in days, and not before
-    player = threading.Thread(target=replay.run, args=([sink],))
-    player.start()
-    while len(sink.kept) < 2:
-        time.sleep(0.001)
-    replay.stop()
-    player.join(timeout=10)
-    assert [affect.time for affect in sink.kept] == [1.5, 0.5]
-
-
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ("{", "not a record"),
-        ("[]", "not a record"),
-        ("null", "not a record"),
-        ('{"time": 1.0}', "lacks 'covariance'"),
-        ("\x00\xff", "not a record"),
-    ],
-)
-def test_a_bad_line_is_named_by_file_and_number(tmp_path: Path, line: str, says: str) -> None:
-    path = tmp_path / "show.jsonl"
-    good = json.dumps(emissions(1)[0].record())
-    path.write_text(f"{good}\n\n{line}\n", encoding="latin-1")
-    with pytest.raises(InputError, match=r"show\.jsonl, line 3: .*" + says):
-        Replay(path, speed=1e6).run([Memory()])
-
-
-@pytest.mark.parametrize("key", ["heatmap", "valence", "quadrants", "activity", "tags"])
-def test_a_record_with_a_wrong_value_is_refused_before_anything_starts(tmp_path: Path, key: str) -> None:
-    path = tmp_path / "show.jsonl"
-    path.write_text(json.dumps(emissions(1)[0].record() | {key: "loud"}))
-    with pytest.raises(InputError, match="line 1"):
-        Replay(path)
-
-
-@pytest.mark.parametrize(
-    "change", [{"valence": math.nan}, {"time": math.inf}, {"quadrants": [math.nan] * 4}, {"tags": {"calm": math.nan}}]
-)
-def test_a_record_that_is_not_finite_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    path = tmp_path / "show.jsonl"
-    path.write_text(json.dumps(emissions(1)[0].record() | change))
-    with pytest.raises(InputError, match="line 1"):
-        Replay(path)
-
-
-def test_missing_empty_and_directory_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty").touch()
-    for name, says in [("missing", "cannot be read"), ("empty", "no emission"), (".", "cannot be read")]:
-        with pytest.raises(InputError, match=says):
-            Replay(tmp_path / name)
-
-
-def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "show.jsonl")
-    with pytest.raises(InputError, match="device or pipe"):
-        Replay(tmp_path / "show.jsonl")
-
-
-@pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_speed_must_be_above_zero(tmp_path: Path, speed: float) -> None:
-    with pytest.raises(InputError, match="speed"):
-        Replay(tmp_path / "any", speed=speed)
