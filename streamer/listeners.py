@@ -1,0 +1,319 @@
+"""Who listens, and what they rated: one row a rating, from which each listener's profile is built anew at any time."""
+
+import math
+import threading
+import unicodedata
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .controls import Allowance, listener_name
+from .errors import InputError
+from .listeners_heard import Heard, History, Rated, Source, theta_digest, theta_for
+from .listeners_schema import (
+    DamagedError,
+    StoreError,
+    connect,
+    default_path,
+    faults,
+    identity,
+    kept_aside,
+    set_aside,
+    transaction,
+)
+
+MOST_RATINGS = 20_000  # of one listener: some 160 MB, should a stuck fader rate for days
+MOST_LIKE = 10  # ratings of another that a listener begins with: their own soon outweigh them
+
+_INSERT = """
+    INSERT INTO rating (uid, listener, at, time, valence, arousal, source, undone, bundle, layout, theta, heatmap,
+        textures, texture_count)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_LIKE = """
+    INSERT INTO rating (uid, listener, at, time, valence, arousal, source, undone, bundle, layout, theta, heatmap,
+        textures, texture_count)
+    SELECT uid, ?, at, time, valence, arousal, 'like', 0, bundle, layout, theta, heatmap, textures, texture_count
+    FROM (SELECT * FROM rating WHERE listener = ? AND NOT undone ORDER BY id DESC LIMIT ?)
+    WHERE true ORDER BY id ON CONFLICT (listener, uid) DO NOTHING
+"""
+_SELECT = """
+    SELECT uid, listener, at, time, valence, arousal, source, undone, bundle, layout, theta, heatmap, textures,
+        texture_count, id
+    FROM rating WHERE listener = ? AND id > ? AND undone <= ? ORDER BY id LIMIT 256
+"""
+
+
+class Listeners:
+    """The ratings of all listeners in one SQLite file, ``path`` or the one in the user's data directory.
+
+    Threads may share it, and several programs may have the same file open. Every method may wait: for the disk, or up
+    to 2 s for another program; none belongs in a thread that must not. ``refused`` counts ratings that were too many:
+    of one listener 20 at once and 10 a second after that are kept.
+
+    Names are those of ``controls.listener_name``, composed (NFC), and never empty: InputError for another.
+
+    Raises DamagedError for a file that is not whole, and StoreError, as every method does, for one that is locked,
+    unwritable, on a full disk or of a newer version.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = default_path() if path is None else path
+        self.refused = 0
+        self._lock = threading.Lock()
+        self._allowance = Allowance()
+        self._connection = connect(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        with self._lock, faults(self.path):
+            self._connection.close()
+
+    def add(
+        self,
+        name: str,
+        valence: float,
+        arousal: float,
+        heard: Heard,
+        *,
+        time: float,
+        source: Source = "api",
+        limited: bool = True,
+    ) -> int | None:
+        """Keep a rating of what was heard at ``time`` s of the stream; once it returns, it is on the disk.
+
+        Returns its id, which is larger than that of every earlier rating; None, counted in ``refused``, for one too
+        many (not ``limited``: whoever calls has asked an ``Allowance`` before). Raises InputError for a rating outside
+        [-1, 1].
+        """
+        name = _named(name)
+        for what, value in (("valence", valence), ("arousal", arousal)):
+            if not (math.isfinite(value) and -1.0 <= value <= 1.0):
+                raise InputError(f"a rating's {what} must be from -1 to 1, not {value:g}")
+        if not (math.isfinite(time) and time >= 0.0):
+            raise InputError(f"a rating is of a time from 0 s on, not {time:g}")
+        if source not in get_args(Source):
+            raise InputError(f"a rating comes from one of {', '.join(get_args(Source))}, not {source}")
+        rated = Rated(
+            uuid.uuid4().hex, name, datetime.now(UTC), float(time), float(valence), float(arousal), source, heard
+        )
+        with self._lock:
+            if limited and not self._allowance.take(name):
+                self.refused += 1
+                return None
+            with faults(self.path), transaction(self._connection):
+                if self._count(name) >= MOST_RATINGS:
+                    raise StoreError(
+                        f"{name} has {MOST_RATINGS} ratings, the most that are kept: "
+                        f"`valaro listeners export`, then `valaro listeners forget`"
+                    )
+                return self._connection.execute(_INSERT, _row(rated)).lastrowid
+
+    def ratings(self, name: str, *, undone: bool = False) -> Iterator[Rated]:
+        """A listener's ratings, in the order in which they came (their ``at`` is what the clock said, which may jump).
+
+        They are read as they are needed, some at a time. ``undone``: those that were taken back too.
+        """
+        return self._pages(_named(name), undone)
+
+    def _pages(self, name: str, undone: bool) -> Iterator[Rated]:
+        newest = 0
+        while True:
+            with self._lock, faults(self.path):
+                rows = self._connection.execute(_SELECT, (name, newest, int(undone))).fetchall()
+            for row in rows:
+                yield self._rated(row)
+            if not rows:
+                return
+            newest = rows[-1][-1]
+
+    def names(self) -> dict[str, int]:
+        """Each listener and how many ratings count, by name."""
+        query = "SELECT listener, sum(1 - undone) FROM rating GROUP BY listener ORDER BY listener"
+        with self._lock, faults(self.path):
+            return dict(self._connection.execute(query).fetchall())
+
+    def count(self, name: str) -> int:
+        """How many of a listener's ratings count: 0 for one who is not known."""
+        return self.names().get(_named(name), 0)
+
+    def undo(self, id: int) -> bool:  # noqa: A002  what the column and the field are called
+        """Take a rating back; False if there is none of that id that counts."""
+        if not 0 < id < 2**63:
+            return False
+        with self._lock, faults(self.path), transaction(self._connection):
+            return (
+                self._connection.execute("UPDATE rating SET undone = 1 WHERE id = ? AND NOT undone", (id,)).rowcount > 0
+            )
+
+    def like(self, other: str, name: str, *, add: bool = False) -> int:
+        """Have ``name`` begin as ``other``: with copies of their newest ratings, 10 at most; returns how many.
+
+        ``add``: also to a listener who has ratings already; what was copied before is not doubled. Raises InputError
+        where there is nothing to copy, for one and the same listener, and, without ``add``, for one who has rated.
+        """
+        other, name = _named(other), _named(name)
+        if other == name:
+            raise InputError(f"{name} is like {name} already: name another listener")
+        self.require(other)
+        with self._lock, faults(self.path), transaction(self._connection):
+            if not add and self._counting(name):
+                raise InputError(f"{name} has rated already: add {other}'s ratings to that with --add")
+            if not self._counting(other):
+                raise InputError(f"{other} has no ratings that count: there is nothing to begin with")
+            copied = self._connection.execute(_LIKE, (name, other, MOST_LIKE)).rowcount
+            if self._count(name) > MOST_RATINGS:
+                raise InputError(f"{name} would have more than {MOST_RATINGS} ratings, the most that are kept")
+            return copied
+
+    def copies(self, name: str) -> list[str]:
+        """Other listeners who have copies of this one's ratings: begun like them, or imported under another name."""
+        query = """
+            SELECT DISTINCT listener FROM rating
+            WHERE listener != ?1 AND uid IN (SELECT uid FROM rating WHERE listener = ?1 AND source != 'like')
+            ORDER BY listener
+        """
+        with self._lock, faults(self.path):
+            return [row[0] for row in self._connection.execute(query, (_named(name),))]
+
+    def forget(self, name: str) -> int:
+        """Delete all of a listener, and rewrite the file so that no byte of it is left; how many ratings there were.
+
+        Damaged files that were kept aside are not looked into: ``kept_aside`` names them. Raises StoreError when
+        another program is reading; the ratings are deleted then, and forgetting again clears the last traces.
+        """
+        name = _named(name)
+        with self._lock, faults(self.path):
+            with transaction(self._connection):
+                count = self._connection.execute("DELETE FROM rating WHERE listener = ?", (name,)).rowcount
+            self._connection.execute("VACUUM")
+            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise StoreError(
+                f"{self.path}: {name} is deleted, but traces stay until other programs let go: forget {name} again then"
+            )
+        return count
+
+    def kept_aside(self) -> list[Path]:
+        """Damaged files beside this one, oldest first, which may still hold ratings of anybody."""
+        return kept_aside(self.path)
+
+    def export(self, name: str) -> dict[str, Any]:
+        """All of a listener, as JSON can hold it. Raises InputError for one who never rated."""
+        from .listeners_json import to_json
+
+        self.require(name)
+        return to_json(_named(name), self.ratings(name, undone=True))
+
+    def require(self, name: str) -> None:
+        """Raises InputError for a listener of whom there is nothing."""
+        if _named(name) not in self.names():
+            raise InputError(f"there is no listener {_named(name)}: `valaro listeners list` has the names")
+
+    def import_(self, data: object) -> tuple[str, int]:
+        """Add what :meth:`export` gave, here or elsewhere; returns the listener, and how many ratings were new.
+
+        Ratings that are here already stay one, taken back if either is. With another name in ``listener`` it is a
+        copy. Raises InputError, and changes nothing, for whatever is not such an export.
+        """
+        from .listeners_json import from_json
+
+        given, ratings = from_json(data)
+        name = _named(given)
+        with self._lock, faults(self.path), transaction(self._connection):
+            before = self._count(name)
+            self._connection.executemany(
+                _INSERT + " ON CONFLICT (listener, uid) DO UPDATE SET undone = max(undone, excluded.undone)",
+                (_row(rated, name) for rated in ratings),
+            )
+            after = self._count(name)
+            if after > MOST_RATINGS:
+                raise InputError(f"{name} would have {after} ratings: {MOST_RATINGS} are the most that are kept")
+        return name, after - before
+
+    def _count(self, name: str) -> int:
+        return self._connection.execute("SELECT count(*) FROM rating WHERE listener = ?", (name,)).fetchone()[0]
+
+    def _counting(self, name: str) -> bool:
+        query = "SELECT EXISTS (SELECT 1 FROM rating WHERE listener = ? AND NOT undone)"
+        return bool(self._connection.execute(query, (name,)).fetchone()[0])
+
+    def _rated(self, row: tuple[Any, ...]) -> Rated:
+        uid, listener, at, moment, valence, arousal, source, undone, bundle, layout, *blobs, count, number = row
+        try:
+            theta, heatmap, textures = (np.frombuffer(blob, dtype="<f4") for blob in blobs)
+            heard = Heard(theta, heatmap, textures.reshape(count, -1), bundle, layout)
+            when = datetime.fromisoformat(at)
+        except (InputError, TypeError, ValueError) as fault:
+            raise DamagedError(f"{self.path} is damaged: rating {number} cannot be read") from fault
+        return Rated(uid, listener, when, moment, valence, arousal, source, heard, bool(undone), number)
+
+
+def _named(name: str) -> str:
+    name = listener_name(unicodedata.normalize("NFC", name))
+    if not name:
+        raise InputError("a rating needs the name of its listener")
+    return name
+
+
+def _row(rated: Rated, name: str | None = None) -> tuple[Any, ...]:
+    heard = rated.heard
+    return (
+        *(rated.uid, name or rated.listener, rated.at.isoformat(), rated.time, rated.valence, rated.arousal),
+        *(rated.source, int(rated.undone), heard.bundle, heard.layout),
+        *(_blob(heard.theta), _blob(heard.heatmap), _blob(heard.textures), len(heard.textures)),
+    )
+
+
+def _blob(array: NDArray[np.float32]) -> bytes:
+    return array.astype("<f4").tobytes()
+
+
+def open_listeners(path: Path | None, say: Callable[[str], None]) -> Listeners:
+    """The listeners; a damaged file is renamed, ``say`` is told of it in one line, and a new one is begun.
+
+    Raises StoreError when that does not help.
+    """
+    path = default_path() if path is None else path
+    which = identity(path)
+    try:
+        return Listeners(path)
+    except DamagedError:
+        if identity(path) == which:  # or else another program has just done it
+            say(f"{path} is damaged: kept as {set_aside(path).name}, and a new one is begun")
+        return Listeners(path)
+
+
+def open_or_none(path: Path | None, say: Callable[[str], None]) -> Listeners | None:
+    """As :func:`open_listeners`; None, of which ``say`` is told in one line, where nothing can be kept."""
+    try:
+        return open_listeners(path, say)
+    except StoreError as fault:
+        say(f"{fault}; ratings are not kept")
+        return None
+
+
+__all__ = [
+    "DamagedError",
+    "Heard",
+    "History",
+    "Listeners",
+    "Rated",
+    "StoreError",
+    "default_path",
+    "open_listeners",
+    "open_or_none",
+    "theta_digest",
+    "theta_for",
+]

@@ -1,0 +1,190 @@
+"""The file that the listeners' ratings are in: where it lies, how it is opened, its versions, what its faults mean."""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .errors import DamagedError, StoreError
+
+APPLICATION = 0x56414C41  # "VALA" in the file's header says whose it is
+PATIENCE = 2.0  # s that another program's lock is waited for
+
+# What leads from one schema version to the next, oldest first. What was once released is never changed, only added to.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE rating (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of ratings, whatever the clock did; never used again
+            uid TEXT NOT NULL,                     -- the same wherever it is imported
+            listener TEXT NOT NULL,
+            at TEXT NOT NULL,                      -- wall time, ISO 8601, UTC
+            time REAL NOT NULL,                    -- s of the stream
+            valence REAL NOT NULL CHECK (valence BETWEEN -1 AND 1),
+            arousal REAL NOT NULL CHECK (arousal BETWEEN -1 AND 1),
+            source TEXT NOT NULL,
+            undone INTEGER NOT NULL DEFAULT 0 CHECK (undone IN (0, 1)),
+            bundle TEXT NOT NULL,                  -- what theta means: listeners_heard.theta_digest
+            layout TEXT NOT NULL,                  -- what the textures mean: models.features.LAYOUT
+            theta BLOB NOT NULL,                   -- these three: little-endian float32
+            heatmap BLOB NOT NULL,
+            textures BLOB NOT NULL,                -- row by row, oldest first
+            texture_count INTEGER NOT NULL CHECK (texture_count > 0),
+            UNIQUE (listener, uid)
+        )
+        """,
+        "CREATE INDEX rating_of_listener ON rating (listener, id)",
+    ),
+)
+
+
+def default_path() -> Path:
+    """The file in the user's data directory; on Linux that is XDG_DATA_HOME, or ~/.local/share."""
+    import platformdirs
+
+    return platformdirs.user_data_path("valaro", appauthor=False) / "valaro.sqlite3"
+
+
+def connect(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> sqlite3.Connection:
+    """Open the file, made where it is not there, and bring it to the newest version; usable from any one thread.
+
+    What is committed is on the disk (WAL with synchronous = FULL; F_FULLFSYNC where the system has it), so that neither
+    kill -9 nor a power failure takes more than the rating that is being written. What is deleted is overwritten.
+
+    Raises DamagedError for a file that is not whole, StoreError for every other reason not to use it.
+    """
+    with faults(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        try:
+            _check_owner(connection, path)
+            _write_ahead(connection)
+            # The cache, in KB, would fill by and by to 2 MB with what nobody asks for again.
+            for setting in ("synchronous = FULL", "fullfsync = ON", "secure_delete = ON", "cache_size = -256"):
+                connection.execute(f"PRAGMA {setting}")
+            _migrate(connection, migrations, path)
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise DamagedError(_damaged(path))
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+    if owner != APPLICATION and not (owner == 0 and empty):
+        raise StoreError(f"{path} is another program's database: move it elsewhere")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # Of all statements this one does not wait for a lock by itself when two programs make the file at the same time.
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as fault:
+            if _code(fault) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]], path: Path) -> None:
+    if _version(connection) == len(migrations):
+        return
+    with transaction(connection):
+        version = _version(connection)  # another program may have been faster
+        if version > len(migrations):
+            raise StoreError(f"{path} was written by a newer Valaro (version {version}): update this one")
+        for statements in migrations[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is written within it, or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # a full disk has had SQLite roll back already
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def faults(path: Path) -> Iterator[None]:
+    """Within it what SQLite and the system complain of is a StoreError of one line."""
+    try:
+        yield
+    except sqlite3.Error as fault:
+        code = _code(fault)
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise DamagedError(_damaged(path)) from fault
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreError(f"{path} is locked by another program: try again when that is done") from fault
+        if code == sqlite3.SQLITE_FULL:
+            raise StoreError(f"{path} cannot be written: the disk is full") from fault
+        raise StoreError(f"{path} cannot be used: {fault}") from fault
+    except OSError as fault:
+        raise StoreError(f"{path} cannot be used: {(fault.strerror or str(fault)).lower()}") from fault
+
+
+def _code(fault: sqlite3.Error) -> int:
+    """The primary one of SQLite's result codes; 0 for faults of Python's own."""
+    return getattr(fault, "sqlite_errorcode", 0) & 0xFF
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is damaged"
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies at ``path``, whatever it is called; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file, with what belongs to it, so that nothing of it is lost; returns its new path.
+
+    Raises StoreError where the system does not let it.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    kept = path.with_name(f"{path.name}.damaged-{stamp}")
+    with faults(path):
+        # These first: left beside a new file, they would be taken for its own.
+        for suffix in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(kept.with_name(kept.name + suffix))
+        path.rename(kept)
+    return kept
+
+
+def kept_aside(path: Path) -> list[Path]:
+    """The damaged files that were renamed so far, oldest first: they may still hold anybody's ratings."""
+    mark = f"{path.name}.damaged-"
+    with suppress(OSError):
+        return sorted(
+            each
+            for each in path.parent.iterdir()
+            if each.name.startswith(mark) and not each.name.endswith(("-wal", "-shm"))
+        )
+    return []

@@ -1,0 +1,56 @@
+"""Ratings that never were, for the tests of where they are kept."""
+
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from valaro.streamer.listeners import Heard, Listeners, Rated
+from valaro.streamer.listeners_json import to_json
+
+
+def some_heard(seed: int = 0, bundle: str = "a" * 64) -> Heard:
+    numbers = np.random.default_rng(seed)
+    theta, heatmap = (numbers.dirichlet(np.ones(size)).astype(np.float32) for size in (8, 121))
+    return Heard(theta, heatmap, numbers.standard_normal((3, 163)).astype(np.float32), bundle, "1")
+
+
+HEARD = some_heard()
+
+
+def added(store: Listeners, name: str = "ana", valence: float = 0.5, seed: int = 0) -> int:
+    number = store.add(name, valence, -0.25, some_heard(seed), time=12.5, source="osc")
+    assert number is not None
+    return number
+
+
+def plain(rated: Rated) -> tuple[Any, ...]:
+    """All of a rating but its place in the file, as something that can be compared."""
+    heard = rated.heard
+    arrays = tuple((array.shape, array.tobytes()) for array in (heard.theta, heard.heatmap, heard.textures))
+    own = rated.uid, rated.listener, rated.at, rated.time, rated.valence, rated.arousal, rated.source, rated.undone
+    return *own, heard.bundle, heard.layout, *arrays
+
+
+def values(store: Listeners, name: str = "ana") -> list[float]:
+    return [rated.valence for rated in store.ratings(name)]
+
+
+def exported(count: int, name: str = "ana") -> dict[str, Any]:
+    """An export of ratings that never were."""
+    numbers = random.Random(count)
+    template = some_entry()
+    return {
+        "valaro": "listener",
+        "version": 1,
+        "listener": name,
+        "ratings": [
+            template | {"uid": f"{numbers.getrandbits(128):032x}", "valence": numbers.uniform(-1, 1)}
+            for _ in range(count)
+        ],
+    }
+
+
+def some_entry() -> dict[str, Any]:
+    rated = Rated("0" * 32, "ana", datetime(2024, 5, 1, 20, 15, tzinfo=UTC), 3.5, 0.25, -0.5, "midi", HEARD)
+    return to_json("ana", [rated])["ratings"][0]

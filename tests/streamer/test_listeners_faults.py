@@ -1,0 +1,256 @@
+"""Files of listeners that are locked, damaged, of another version, or on a full disk."""
+
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from valaro.streamer import listeners_schema
+from valaro.streamer.listeners import DamagedError, Listeners, StoreError, open_listeners, open_or_none
+from valaro.streamer.listeners_schema import MIGRATIONS, connect
+
+from .ratings import added, plain
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "valaro.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Listeners]:
+    with Listeners(path) as store:
+        yield store
+
+
+rng = np.random.default_rng(5)
+
+
+def test_a_lock_of_another_program_is_one_line_and_passes(store: Listeners, path: Path) -> None:
+    added(store)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked by another program"):
+        added(store)
+    assert store.names() == {"ana": 1}
+    other.execute("ROLLBACK")
+    other.close()
+    added(store)
+    assert store.names() == {"ana": 2}
+
+
+def test_tracking_goes_on_without_a_store_that_stays_locked(path: Path) -> None:
+    Listeners(path).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    said: list[str] = []
+    assert open_or_none(path, said.append) is None
+    assert said == [f"{path} is locked by another program: try again when that is done; ratings are not kept"]
+    other.close()
+    opened = open_or_none(path, said.append)
+    assert opened is not None
+    opened.close()
+    assert len(said) == 1
+
+
+def written(path: Path, count: int = 15) -> bytes:
+    """The bytes of a good file with some ratings."""
+    with Listeners(path) as store:
+        for seed in range(count):
+            added(store, seed=seed)
+    return path.read_bytes()
+
+
+def page_destroyed(whole: bytes) -> bytes:
+    page = int.from_bytes(whole[16:18], "big")
+    return whole[: 2 * page] + rng.bytes(page) + whole[3 * page :]
+
+
+DAMAGES = {
+    "no database": lambda whole: b"this was never a database, but somebody's diary " * 100,
+    "header": lambda whole: rng.bytes(100) + whole[100:],
+    "page": page_destroyed,
+    "cut": lambda whole: whole[: len(whole) // 2],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(path: Path, damage: str) -> None:
+    bad = DAMAGES[damage](written(path))
+    path.write_bytes(bad)
+    with pytest.raises(DamagedError, match="is damaged"):
+        Listeners(path)
+    assert path.read_bytes() == bad
+    said: list[str] = []
+    with open_listeners(path, said.append) as store:
+        assert store.names() == {}
+        added(store)
+        [kept] = store.kept_aside()
+        assert kept.read_bytes() == bad
+        assert said == [f"{path} is damaged: kept as {kept.name}, and a new one is begun"]
+    with open_listeners(path, said.append) as store:
+        assert store.names() == {"ana": 1}
+    assert len(said) == 1
+
+
+def test_what_a_damaged_files_log_holds_is_kept_too_and_not_taken_for_the_new_ones(path: Path) -> None:
+    written(path)
+    with Listeners(path) as store:  # this one is not yet in the file itself, as after a power failure
+        added(store, "zoe in the log")
+        log = path.with_name(f"{path.name}-wal").read_bytes()
+    path.write_bytes(b"somebody's diary " * 1_000)
+    path.with_name(f"{path.name}-wal").write_bytes(log)
+    with open_listeners(path, lambda _: None) as store:
+        assert store.names() == {}
+        [kept] = store.kept_aside()
+    assert b"zoe in the log" in b"".join(each.read_bytes() for each in path.parent.glob(f"{kept.name}*"))
+    assert b"zoe in the log" not in path.read_bytes()
+
+
+def test_what_belongs_to_a_file_is_set_aside_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "valaro.sqlite3"
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).write_text(f"file{suffix}")
+    kept = listeners_schema.set_aside(path)
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {
+        f"{kept.name}{suffix}": f"file{suffix}" for suffix in ("", "-wal", "-shm")
+    }
+    assert listeners_schema.kept_aside(path) == [kept]
+
+
+def test_a_row_that_makes_no_sense_is_damage(store: Listeners, path: Path) -> None:
+    added(store)
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE rating SET theta = x'00'")
+    other.close()
+    with pytest.raises(DamagedError, match="rating 1 cannot be read"):
+        list(store.ratings("ana"))
+
+
+def test_another_programs_database_is_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE diary (words TEXT)")
+    other.close()
+    before = path.read_bytes()
+    said: list[str] = []
+    assert open_or_none(path, said.append) is None
+    assert said == [f"{path} is another program's database: move it elsewhere; ratings are not kept"]
+    assert path.read_bytes() == before
+
+
+def test_a_newer_versions_file_is_left_alone(path: Path) -> None:
+    written(path)
+    connect(path, (*MIGRATIONS, ("CREATE TABLE mood (name TEXT)",))).close()
+    with pytest.raises(StoreError, match=r"newer Valaro \(version 2\)"):
+        Listeners(path)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("where", ["a-file/valaro.sqlite3", "a-folder"])
+def test_a_place_that_cannot_be_is_one_line(tmp_path: Path, where: str) -> None:
+    (tmp_path / "a-file").touch()
+    (tmp_path / "a-folder").mkdir()
+    said: list[str] = []
+    assert open_or_none(tmp_path / where, said.append) is None
+    assert len(said) == 1
+    assert "\n" not in said[0]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB; where none can be mounted, no such test."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "valaro", place], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no small disk can be mounted here (that takes root on Linux)")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def rate_until_full(store: Listeners) -> tuple[int, str]:
+    """How many ratings there was room for, and what was said then."""
+    for number in range(5_000):
+        try:
+            added(store, f"listener {number % 500}")
+        except StoreError as fault:
+            return number, str(fault)
+    pytest.fail("there is no end to this disk")
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(small_disk: Path) -> None:
+    path, film = small_disk / "valaro.sqlite3", small_disk / "a film"
+    with Listeners(path) as store:
+        film.write_bytes(b"film" * 65_536)
+        count, said = rate_until_full(store)
+        assert said == f"{path} cannot be written: the disk is full"
+        assert sum(store.names().values()) == count > 0
+        film.unlink()
+        added(store)
+    with Listeners(path) as store:
+        assert sum(store.names().values()) == count + 1
+
+
+def test_tracking_goes_on_where_the_disk_is_full_from_the_start(small_disk: Path) -> None:
+    with (small_disk / "a film").open("wb", buffering=0) as film:
+        for size in (4_096, 1):
+            with suppress(OSError):
+                while film.write(b"f" * size):
+                    pass
+    said: list[str] = []
+    assert open_or_none(small_disk / "valaro.sqlite3", said.append) is None
+    assert len(said) == 1
+    assert said[0].endswith("; ratings are not kept")
+    assert said[0].isprintable()
+
+
+def test_what_sqlite_has_no_room_for_is_one_line_and_loses_nothing(path: Path) -> None:
+    """The same where no small disk can be mounted."""
+    with Listeners(path) as store:
+        store._connection.execute("PRAGMA max_page_count = 40")
+        count, said = rate_until_full(store)
+        assert said == f"{path} cannot be written: the disk is full"
+        assert sum(store.names().values()) == count > 0
+        store._connection.execute("PRAGMA max_page_count = 1000000")
+        added(store)
+    with Listeners(path) as store:
+        assert sum(store.names().values()) == count + 1
+
+
+NEXT = ("ALTER TABLE rating ADD COLUMN place TEXT NOT NULL DEFAULT 'here'", "CREATE TABLE mood (name TEXT)")
+
+
+def test_an_older_file_is_brought_to_the_newest_version_with_all_that_is_in_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(path, 5)
+    with Listeners(path) as store:
+        before = [plain(rated) for rated in store.ratings("ana")]
+    newest = (*MIGRATIONS, NEXT, ("UPDATE rating SET place = 'there' WHERE id = 2",))
+    connect(path, newest).close()
+    connection = connect(path, newest)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 2,)
+    places = connection.execute("SELECT place FROM rating ORDER BY id").fetchall()
+    assert places == [("here",), ("there",), ("here",), ("here",), ("here",)]
+    connection.close()
+    monkeypatch.setattr(listeners_schema.connect, "__defaults__", (newest,))
+    with Listeners(path) as store:
+        assert [plain(rated) for rated in store.ratings("ana")] == before
+        added(store)
+
+
+def test_a_step_to_a_newer_version_that_fails_changes_nothing(path: Path) -> None:
+    written(path, 5)
+    with pytest.raises(StoreError):
+        connect(path, (*MIGRATIONS, NEXT, ("CREATE TABLE rating (id)",)))
+    with Listeners(path) as store:
+        assert store.count("ana") == 5
+        added(store)
