@@ -1,0 +1,296 @@
+"""Listeners in a running engine: learnt at once, kept, and there again in the next session."""
+
+import logging
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from valaro.models import load_bundle
+from valaro.streamer import Engine
+from valaro.streamer.controls import Controls
+from valaro.streamer.errors import InputError
+from valaro.streamer.learning import Learning
+from valaro.streamer.listeners import Listeners, StoreError, open_or_none
+from valaro.streamer.messages import Affect
+
+from .oscdump import wait_for
+
+log = logging.getLogger(__name__)
+RATE = 24_000
+BUNDLE = load_bundle()
+
+
+def music(seconds: float) -> np.ndarray:
+    t = np.arange(round(RATE * seconds)) / RATE
+    chord = sum(np.sin(2 * np.pi * f * t) for f in (220.0, 277.2, 329.6))
+    noise = np.random.default_rng(3).standard_normal(t.size)
+    return (0.1 * chord * (1 + np.sin(2 * np.pi * 2 * t)) + 0.02 * noise).astype(np.float32)
+
+
+class Room:
+    """An engine with its listeners, as the commands wire them, on a store of the test's own."""
+
+    def __init__(self, path: Path, listener: str = "", lag: float = 2.0) -> None:
+        self.controls = Controls(listener=listener)
+        self.learning = Learning(BUNDLE, self.controls, lambda: Listeners(path), lag=lag)
+        self.controls.hear_ratings(self.learning.rate)
+        self.learning.load()
+        self.engine = Engine(BUNDLE, RATE, listener=self.learning)
+
+    def play(self, seconds: float) -> list[Affect]:
+        heard = self.engine.push(music(seconds))
+        self.controls.newest = heard[-1]
+        return heard
+
+    def __enter__(self) -> "Room":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.learning.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "ratings.sqlite3"
+
+
+def place(affect: Affect) -> np.ndarray:
+    return np.array([affect.valence, affect.arousal])
+
+
+def test_without_ratings_a_listener_changes_nothing(store: Path) -> None:
+    with Room(store, "ana") as room:
+        plain = Engine(BUNDLE, RATE).push(music(4))
+        for own, everybodys in zip(room.play(4), plain, strict=True):
+            np.testing.assert_array_equal(own.heatmap, everybodys.heatmap)
+
+
+def test_a_rating_draws_the_heatmap_towards_it_at_once_and_in_the_next_session(store: Path) -> None:
+    plain = Engine(BUNDLE, RATE).push(music(12))[-1]
+    target = np.array([-0.8, 0.8])
+    with Room(store, "ana") as room:
+        room.play(8)
+        for _ in range(3):
+            room.controls.rate(*target)
+        own = room.play(12)[-1]
+    assert np.linalg.norm(place(own) - target) < 0.8 * np.linalg.norm(place(plain) - target)
+    assert own.heatmap.sum() == pytest.approx(1.0)
+    assert own.heatmap.min() >= 0.0
+    with Room(store, "ana") as room:
+        again = room.play(12)[-1]
+    alone = Engine(BUNDLE, RATE).push(music(12))[-1]
+    assert np.linalg.norm(place(again) - target) < 0.8 * np.linalg.norm(place(alone) - target)
+    with Room(store, "ben") as room:
+        np.testing.assert_array_equal(room.play(12)[-1].heatmap, alone.heatmap)
+
+
+def test_the_lag_picks_what_was_heard_before(store: Path) -> None:
+    with Room(store, "ana", lag=2.0) as room:
+        room.play(8)
+        room.controls.rate(0.5, 0.5)
+        wait_for(lambda: room.learning.kept == 1)
+    with Listeners(store) as kept:
+        (rated,) = kept.ratings("ana")
+    assert rated.time == 6.0
+    assert rated.source == "api"
+    expected = Engine(BUNDLE, RATE).push(music(8))[11]  # 6.0 s
+    np.testing.assert_allclose(rated.heard.heatmap.reshape(11, 11), expected.heatmap, atol=1e-6)
+
+
+def test_what_was_rated_before_a_profile_is_read_is_not_counted_twice(store: Path) -> None:
+    with Room(store, "ana") as room:
+        room.play(8)
+        room.controls.rate(-0.8, 0.8)
+        wait_for(lambda: room.learning.kept == 1)
+        room.controls.rate(-0.8, 0.8)
+        own = room.play(4)[-1]
+    with Room(store) as room:  # nobody is named: her rating comes before her profile is asked for
+        room.play(8)
+        room.controls.rate(0.1, 0.1, "ana")
+        room.controls.listener = "ana"
+        room.learning.load()
+        assert room.learning.ratings("ana") == 3
+    assert own.time == 12.0
+
+
+def test_several_are_a_product_of_each(store: Path) -> None:
+    with Room(store, "ana, ben") as room:
+        room.play(8)
+        with pytest.raises(InputError, match="say whose"):
+            room.controls.rate(0.9, 0.9)
+        for _ in range(4):
+            room.controls.rate(0.9, 0.0, "ana")
+            room.controls.rate(-0.9, 0.0, "ben")
+        both = room.play(2)[-1]
+    with Room(store, "ana") as room:
+        ana = room.play(10)[-1]
+    with Room(store, "ben") as room:
+        ben = room.play(10)[-1]
+    assert ben.valence < both.valence < ana.valence
+
+
+def test_without_a_name_ratings_count_for_this_session_alone(store: Path) -> None:
+    plain = Engine(BUNDLE, RATE).push(music(12))[-1]
+    with Room(store) as room:
+        room.play(8)
+        for _ in range(3):
+            room.controls.rate(-0.8, 0.8)
+        own = room.play(4)[-1]
+    assert own.valence < plain.valence
+    assert not store.exists()
+
+
+def test_silence_fades_to_the_neutral_heatmap_whoever_listens(store: Path) -> None:
+    rest = Engine(BUNDLE, RATE).push(np.zeros(RATE, np.float32))[-1]
+    with Room(store, "ana") as room:
+        room.play(8)
+        for _ in range(5):
+            room.controls.rate(0.9, 0.9)
+        quiet = room.engine.push(np.zeros(30 * RATE, np.float32))
+    assert np.linalg.norm(place(quiet[0]) - place(rest)) > 0.4
+    assert np.linalg.norm(place(quiet[-1]) - place(rest)) < 0.02
+
+
+def test_a_rating_before_any_sound_is_refused_and_not_counted(store: Path) -> None:
+    with Room(store, "ana") as room:
+        with pytest.raises(InputError, match="nothing was heard"):
+            room.controls.rate(0.0, 0.0)
+        room.controls.newest = room.engine.push(np.zeros(RATE * 2, np.float32))[-1]
+        with pytest.raises(InputError, match="nothing was heard"):
+            room.controls.rate(0.0, 0.0)
+        assert room.controls.ratings == 0
+
+
+def test_a_store_that_fails_is_told_once_and_the_session_still_learns(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> Listeners:
+        raise StoreError("the disk is full")
+
+    controls = Controls(listener="ana")
+    learning = Learning(BUNDLE, controls, broken)
+    controls.hear_ratings(learning.rate)
+    learning.load()
+    engine = Engine(BUNDLE, RATE, listener=learning)
+    controls.newest = engine.push(music(8))[-1]
+    for _ in range(3):
+        controls.rate(-0.8, 0.8)
+    own = engine.push(music(8)[: RATE // 2])[-1]
+    learning.close()
+    assert learning.ratings("ana") == 3
+    assert learning.lost >= 3
+    assert own.valence < Engine(BUNDLE, RATE).push(music(8))[-1].valence
+    assert [record.message for record in caplog.records if "the disk is full" in record.message] == [
+        "the disk is full; tracking goes on (told once, counted from here on)"
+    ]
+
+
+def test_without_a_store_nothing_is_said_of_what_it_may_hold(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "valaro"):
+        learning = Learning(BUNDLE, Controls(listener="ana"), lambda: None)
+        learning.load()
+        learning.close()
+    assert caplog.records == []
+
+
+def test_a_fault_is_told_whatever_was_lost_before_it(store: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Room(store, "ana") as room:
+        room.play(8)
+        room.learning.lost = 1
+        other = sqlite3.connect(store, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        room.controls.rate(-0.8, 0.8)
+        wait_for(lambda: room.learning.lost == 2)
+        other.execute("ROLLBACK")
+        other.close()
+        room.controls.rate(-0.8, 0.8)  # the lock passed: from now on ratings are kept again
+        wait_for(lambda: room.learning.kept == 1)
+        assert room.learning.ratings("ana") == 2
+    assert [record.message for record in caplog.records if "locked by another program" in record.message] == [
+        f"{store} is locked by another program: try again when that is done; "
+        "tracking goes on (told once, counted from here on)"
+    ]
+
+
+def test_a_store_that_is_damaged_while_it_runs_is_kept_aside_and_the_session_goes_on(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    controls = Controls(listener="ana")
+    learning = Learning(BUNDLE, controls, lambda: open_or_none(store, log.warning))
+    controls.hear_ratings(learning.rate)
+    learning.load()
+    with sqlite3.connect(store) as other:
+        other.execute("PRAGMA writable_schema = ON")
+        other.execute("UPDATE sqlite_schema SET rootpage = 9999 WHERE name = 'rating'")
+        other.execute("PRAGMA schema_version = 99")
+    other.close()
+    engine = Engine(BUNDLE, RATE, listener=learning)
+    for _ in range(2):
+        controls.newest = engine.push(music(8))[-1]
+        controls.rate(-0.8, 0.8)
+        learning.load()
+    learning.close()
+    assert (learning.lost, learning.kept, learning.ratings("ana")) == (1, 1, 2)
+    with Listeners(store) as kept:
+        assert kept.count("ana") == 1
+        assert len(kept.kept_aside()) == 1
+    told = [record.message for record in caplog.records if "damaged" in record.message]
+    assert told[0] == f"{store} is damaged; tracking goes on (told once, counted from here on)"
+    assert told[1].endswith("and a new one is begun")
+    assert len(told) == 2
+
+
+def test_a_rating_that_cannot_be_read_does_not_take_those_before_it_along(store: Path) -> None:
+    with Room(store, "ana") as room:
+        room.play(8)
+        for _ in range(3):
+            room.controls.rate(-0.8, 0.8)
+    with sqlite3.connect(store) as other:
+        other.execute("UPDATE rating SET theta = x'00' WHERE id = 3")
+    other.close()
+    with Room(store, "ana") as room:
+        assert room.learning.ratings("ana") == 2
+        room.play(8)
+        room.controls.rate(-0.8, 0.8)
+        wait_for(lambda: room.learning.kept == 1)
+
+
+def test_of_a_flood_no_more_is_learnt_than_is_kept(store: Path) -> None:
+    refused = 0
+    with Room(store, "ana") as room:
+        room.play(8)
+        for _ in range(1_000):
+            try:
+                room.controls.rate(-0.8, 0.8)
+            except InputError:
+                refused += 1
+        room.controls.rate(0.5, 0.5, "ben")  # one listener's flood is nobody else's
+        learnt = room.learning.ratings("ana")
+    assert 20 <= learnt == 1_000 - refused < 1_000
+    assert (room.learning.kept, room.learning.lost) == (learnt + 1, 0)
+
+
+def test_what_is_rated_after_the_end_is_counted_as_lost(store: Path) -> None:
+    with Room(store, "ana") as room:
+        room.play(8)
+    room.controls.rate(-0.8, 0.8)
+    room.learning.close()
+    assert (room.learning.kept, room.learning.lost) == (0, 1)
+
+
+def test_a_heatmap_of_one_cell_survives(store: Path) -> None:
+    with Room(store, "ana") as room:
+        heard = room.play(8)[-1]
+        room.controls.rate(-0.8, 0.8)
+        one = np.zeros(121)
+        one[5] = 1.0
+        theta = np.full(BUNDLE.acoustic.components, 1.0 / BUNDLE.acoustic.components)
+        own = room.learning.hear(heard.time + 0.5, theta, one, np.ones(163, np.float32))
+    assert np.isfinite(own).all()
+    assert own.sum() == pytest.approx(1.0)
+
+
+def test_a_lag_out_of_range_is_refused(store: Path) -> None:
+    with pytest.raises(InputError, match="lag"):
+        Learning(BUNDLE, Controls(), lag=-1.0)
