@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from queue import Empty
 from typing import Any
 
 from ..errors import DeviceError
+from .capture import LIMIT, NO_LIBRARY, Capture
 
 LOOPBACK_WORDS = (
     *("monitor of", ".monitor", "loopback", "stereo mix", "what u hear"),  # PulseAudio, WASAPI, Windows drivers
@@ -17,6 +19,7 @@ LOOPBACK_WORDS = (
 )
 # Windows lists one device under up to four of these; the first are those that give the native rate and the full name.
 PREFERRED_APIS = ("Windows WASAPI", "Windows WDM-KS", "Windows DirectSound", "MME")
+MISSING = "the PortAudio library is missing: install it (apt install libportaudio2, or brew install portaudio)"
 MME_NAME = 31  # characters that MME keeps of a device's name
 
 
@@ -38,10 +41,67 @@ class AudioInput:
 
 
 def inputs() -> list[AudioInput]:
-    """All audio inputs: PortAudio's, then the sound server's monitor sources. DeviceError without PortAudio."""
-    found = portaudio_inputs()
+    """All audio inputs: PortAudio's, then the sound server's monitor sources. DeviceError as in :func:`listing`."""
+    return with_monitors(listing()[0])
+
+
+def with_monitors(found: list[AudioInput]) -> list[AudioInput]:
+    """These inputs of PortAudio's and the sound server's monitor sources."""
     # Without this plugin there is no way to a monitor; with it a server is up, so that asking does not start one.
     return found + (monitor_sources() if any(each.name == "pulse" for each in found) else [])
+
+
+def default_index() -> int | None:
+    """PortAudio's default input; None when it has none. DeviceError as in :func:`listing`."""
+    return listing()[1]
+
+
+def listing() -> tuple[list[AudioInput], int | None]:
+    """PortAudio's inputs as they are now, in its order, and the index of the default one.
+
+    Another process asks, as PortAudio gives one process the same answer for ever. DeviceError when PortAudio is missing
+    or does not answer.
+    """
+    capture = start_capture()
+    try:
+        return read_listing(answer(capture))
+    finally:
+        capture.end()
+
+
+def start_capture() -> Capture:
+    """A new process for an input. DeviceError when there cannot be one."""
+    try:
+        return Capture()
+    except OSError as error:
+        raise DeviceError(f"an audio input needs a process of its own, which cannot be started ({error})") from error
+
+
+def answer(capture: Capture) -> dict[str, Any]:
+    """What ``capture`` tells next, waited for; a ``fault`` if it ended or takes too long."""
+    try:
+        told = capture.news.get(timeout=LIMIT)
+    except Empty:
+        return {"fault": f"no answer within {LIMIT:g} s", "code": None}
+    return told if isinstance(told, dict) else {"fault": "it went away", "code": None}
+
+
+def read_listing(told: dict[str, Any]) -> tuple[list[AudioInput], int | None]:
+    """What a capture process told first, as in :func:`listing`. DeviceError when it is a fault."""
+    if told.get("fault") == NO_LIBRARY:
+        raise DeviceError(MISSING)
+    if "fault" in told:
+        raise DeviceError(
+            f"the audio inputs cannot be listed ({told['fault']}): restart the sound server, or look again"
+        )
+    found = [
+        AudioInput(
+            **each, is_loopback=is_loopback(each["name"]), use=f"valaro listen --device {shlex.quote(each['name'])}"
+        )
+        for each in told["inputs"]
+    ]
+    default = told["default"]
+    return found, default if isinstance(default, int) and default >= 0 else None
 
 
 def portaudio() -> Any:
@@ -53,35 +113,8 @@ def portaudio() -> Any:
         with quiet_stderr():
             import sounddevice
     except OSError as error:
-        raise DeviceError(
-            "the PortAudio library is missing: install it (apt install libportaudio2, or brew install portaudio)"
-        ) from error
+        raise DeviceError(MISSING) from error
     return sounddevice
-
-
-def portaudio_inputs() -> list[AudioInput]:
-    """PortAudio's inputs, in its order."""
-    library = portaudio()
-    apis = [api["name"] for api in library.query_hostapis()]
-    return [
-        AudioInput(
-            index=index,
-            name=device["name"],
-            host_api=apis[device["hostapi"]],
-            channels=device["max_input_channels"],
-            rate=round(device["default_samplerate"]),
-            is_loopback=is_loopback(device["name"]),
-            use=f"valaro listen --device {shlex.quote(device['name'])}",
-        )
-        for index, device in enumerate(library.query_devices())
-        if device["max_input_channels"] > 0
-    ]
-
-
-def default_index() -> int | None:
-    """PortAudio's default input; None when it has none."""
-    index = portaudio().default.device[0]
-    return index if isinstance(index, int) and index >= 0 else None
 
 
 def is_loopback(name: str) -> bool:
@@ -171,20 +204,13 @@ def _names(devices: Sequence[AudioInput]) -> str:
 
 
 def midi_outputs() -> tuple[list[str], str | None]:
-    """The names of the MIDI output ports, and why there are none when the system offers no MIDI at all (else None)."""
-    try:
-        import rtmidi
+    """What to pass for each MIDI output port, and why there are none when there is no MIDI at all (else None)."""
+    from ..sinks.midi_ports import names
 
-        with quiet_stderr():
-            output = rtmidi.MidiOut()  # pyright: ignore[reportAttributeAccessIssue]  made by a star import
-            try:
-                return list(output.get_ports()), None
-            finally:
-                output.delete()
-    except ImportError as error:
-        return [], f"python-rtmidi cannot be loaded: {error}"
-    except Exception as error:  # noqa: BLE001  rtmidi's errors have no common base below Exception
-        return [], f"no MIDI on this machine: {' '.join(str(error).split())}"
+    try:
+        return names(), None
+    except DeviceError as error:
+        return [], str(error)
 
 
 @contextlib.contextmanager

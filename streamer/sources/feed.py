@@ -64,6 +64,21 @@ class Feed(ABC):
         return 0
 
     @property
+    def lost(self) -> bool:
+        """Always False: a recording does not go away."""
+        return False
+
+    @property
+    def losses(self) -> int:
+        """Always 0."""
+        return 0
+
+    @property
+    def filled(self) -> int:
+        """Always 0."""
+        return 0
+
+    @property
     def failure(self) -> BaseException | None:
         """Why the thread ended, if a fault ended it."""
         return self._failure

@@ -1,24 +1,33 @@
-"""Sound from an audio input, through PortAudio (the sounddevice package)."""
+"""Sound from an audio input, whatever happens to it: a process that can be thrown away captures, this one watches."""
 
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
+from queue import Empty
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import DeviceError, InputError
+from ..errors import DeviceError
 from ..protocols import Block
-from . import devices
+from . import devices, pinned
+from .capture import CLOSING, LIMIT, Capture, Message, Sound
+from .fit import Fit, choose
+from .identity import Identity
+from .timeline import Timeline
 
 log = logging.getLogger(__name__)
 
-MIX_LIMIT = 8  # channels: beyond it, a sound server that offers any number, or a stage box of which 1-2 are the mix
-STALL = 3.0  # s without a callback after which an input counts as gone; blocks come every few to 100 ms
-GRACE = 1.0  # s more, from when that was seen: a process that was suspended sees its own pause first
-CLOSING = 2.0  # s that a driver may take to close
+TICK = 0.05  # s between two looks while nothing comes, and between two pieces of silence
+PATIENCE = 0.7  # s without a block after which silence stands in for it; blocks come every few to 100 ms
+STALL = 4.0  # s without a block after which the input is opened anew; a sound server's first may take two
+FIRST, LAST = 0.25, 5.0  # s from a loss to the first attempt, then twice as long each time, and at most
+STEADY = 2.0  # s of sound after which the next loss is a new one, and not the same again
+PIECE = 0.25  # s of silence that are written at once; the ring behind holds some of these
+MOST_HELD = 8  # processes that a driver does not let go; each attempt might add one, for months
+BREATH = 0.02  # s between such pieces, in which the engine keeps up
 
 
 class Microphone:
@@ -30,37 +39,54 @@ class Microphone:
     input, or none or several answer to the name; InputError for channels that it does not have. :meth:`start` raises
     DeviceError when it is busy or refuses.
 
-    The callback copies the block, counts and returns. When the input goes away while it is open (PortAudio ends the
-    stream, or the callbacks just stop) ``failure`` says so and ``finished`` is true.
+    From then on nothing ends it but :meth:`stop`. When no sound comes (unplugged, the sound server died or hangs, the
+    driver hangs) silence takes its place at the pace of the monotonic clock, ``lost`` is true, and the input is looked
+    for by the name that it had and opened again, at once, then less and less often, every five seconds at least. It
+    may come back under another index or card number, at another rate, which is resampled, or with other channels,
+    which are mapped. Each loss and each return is logged once.
     """
 
     live = True
 
     def __init__(self, device: str | int | None = None, channels: Sequence[int] | None = None) -> None:
-        self._library = devices.portaudio()
-        # The sound server is asked only for what looks like its own, because it takes a process.
-        monitor = isinstance(device, str) and device.casefold().endswith(".monitor")
-        inputs = devices.inputs() if monitor else devices.portaudio_inputs()
-        found = devices.find(device, inputs, devices.default_index())
-        self._device = found
-        self._picks, self._opened = _choose(found, channels)
-        self._stream: Any = None
-        self._stopping = False
-        self._ended = False
+        self._capture: Capture | None = devices.start_capture()
+        weakref.finalize(self, self._capture.end)  # one that is never started leaves no process behind either
+        try:
+            inputs, default = devices.read_listing(devices.answer(self._capture))
+            # The sound server is asked only for what looks like its own, because it takes a process.
+            monitor = isinstance(device, str) and device.casefold().endswith(".monitor")
+            self._device = devices.find(device, devices.with_monitors(inputs) if monitor else inputs, default)
+            self._picks, self._opened = choose(self._device, channels)
+        except BaseException:
+            self._capture.end()
+            raise
+        self._held: list[Capture] = []  # thrown away, and held by a driver
+        self._identity = Identity(self._device, inputs)
+        self._fit = Fit(self._device, self.rate, self._picks, self._opened)
+        self._timeline = Timeline(self.rate)
+        self._quiet_block = np.zeros((max(1, round(PIECE * self.rate)), self.channels), dtype=np.float32)
+        self._write: Callable[[Block], int] | None = None
+        self._thread: threading.Thread | None = None
+        self._over = threading.Event()
         self._failure: BaseException | None = None
-        self._last = 0.0
-        self._suspected: float | None = None
-        self._overflows = 0
-        self._underflows = 0
+        self._reading = True  # whether the capture was opened
+        self._waited = 0.0  # s that its next word was waited for
+        self._last = self._since = self._retry = 0.0  # when the last block came, the loss, the next attempt
+        self._delay = FIRST
+        self._steady_at = 0.0
+        self._lost = False
+        self._losses = self._filled = 0
+        self._faults = [0, 0, 0]  # of captures that are gone
+        self._counts = [0, 0, 0]  # of this one
 
     @property
     def name(self) -> str:
-        """The device's name, as PortAudio has it."""
+        """The device's name, as PortAudio had it at the beginning."""
         return self._device.name
 
     @property
     def rate(self) -> int:
-        """The device's native samples per second."""
+        """The device's native samples per second, as it was at the beginning."""
         return self._device.rate
 
     @property
@@ -69,107 +95,200 @@ class Microphone:
         return self._opened if self._picks is None else len(self._picks)
 
     @property
+    def lost(self) -> bool:
+        """Whether silence stands in for the input now."""
+        return self._lost
+
+    @property
+    def losses(self) -> int:
+        """How many times it was lost so far."""
+        return self._losses
+
+    @property
+    def filled(self) -> int:
+        """Frames of silence that stood in for it so far."""
+        return self._filled
+
+    @property
     def flags(self) -> int:
         """How many callbacks came with a fault of the device, of any kind."""
         return sum(self.flag_counts.values())
 
     @property
     def flag_counts(self) -> dict[str, int]:
-        """The device's faults by kind: sound that was lost before it came here, and gaps that were filled."""
-        return {"input overflow": self._overflows, "input underflow": self._underflows}
+        """The device's faults by kind: sound that was lost before it came here (twice), and gaps that were filled."""
+        total = [old + new for old, new in zip(self._faults, self._counts, strict=True)]
+        return dict(zip(("input overflow", "input underflow", "block dropped"), total, strict=True))
 
     @property
-    def callback_age(self) -> float:
-        """Seconds since the last callback, or since the start before the first; 0 while not started."""
-        return time.monotonic() - self._last if self._stream is not None else 0.0
+    def block_age(self) -> float:
+        """Seconds since the last block, or since the start before the first; 0 while not started."""
+        return time.monotonic() - self._last if self._thread is not None else 0.0
 
     @property
     def failure(self) -> BaseException | None:
-        """Why no more sound comes, if the input went away by itself."""
-        if self._failure is None and self._stream is not None and not self._stopping:
-            if self._ended:
-                self._failure = DeviceError(
-                    f"audio input {self.name!r} went away: connect it or restart the sound server, then start again"
-                )
-            elif self._stalled():
-                self._failure = DeviceError(
-                    f"audio input {self.name!r} sends nothing any more: connect it again, then start again"
-                )
+        """None, unless a defect ended the watching."""
         return self._failure
 
     @property
     def finished(self) -> bool:
         """True once no further block will come."""
-        return self._stopping or self.failure is not None
+        return self._over.is_set()
 
     def start(self, write: Callable[[Block], int]) -> None:
-        """Open the device and have its thread call ``write``. Once only. DeviceError when it is busy or refuses."""
-        if self._stream is not None or self._stopping:
+        """Open the device and have a thread call ``write``. Once only. DeviceError when it is busy or refuses."""
+        if self._thread is not None or self._over.is_set() or self._capture is None:
             raise RuntimeError(f"{self.name}: a source is started once")
-        picks = self._picks
-
-        def callback(block: NDArray[np.float32], _frames: int, _time: Any, status: Any) -> None:
-            if status:
-                self._overflows += bool(status.input_overflow)
-                self._underflows += bool(status.input_underflow)
-            self._last = time.monotonic()
-            write(block if picks is None else block[:, picks])
-
-        def ended() -> None:
-            self._ended = True
-
-        try:
-            with devices.quiet_stderr():
-                stream = self._library.InputStream(
-                    samplerate=self.rate,
-                    device=self._device.index,
-                    channels=self._opened,
-                    dtype="float32",
-                    callback=callback,
-                    finished_callback=ended,
-                )
-                self._last = time.monotonic()
-                self._stream = stream
-                stream.start()
-        except self._library.PortAudioError as error:
+        assert self._device.index is not None
+        self._capture.open(self._device.index, self._fit.channels, self._fit.rate)
+        told = devices.answer(self._capture)
+        if "fault" in told:
             self.stop()
-            raise refusal(self.name, error) from error
+            raise refusal(self.name, told["fault"], told["code"])
+        self._write = write
+        self._last = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name=f"source {self.name}", daemon=True)
+        self._thread.start()
+        if (wanted := pinned.source()) is not None and self._device.host_api == "ALSA":
+            threading.Thread(target=self._watch, args=(pinned.Watch(wanted),), name="pinned", daemon=True).start()
 
     def stop(self) -> None:
-        """Close the device; may be called twice, and before ``start``. A driver that hangs in it is left behind."""
-        already, self._stopping = self._stopping, True
-        if already or self._stream is None:
+        """Close the device; may be called twice, and before ``start``. A driver that hangs in it is left to itself."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        capture, self._capture = self._capture, None
+        if capture is not None and not capture.end(0.0 if self._lost else CLOSING) and not self._lost:
+            log.warning("audio input %r does not close within %g s: it was closed by force", self.name, CLOSING)
+
+    def _run(self) -> None:
+        try:
+            while not self._over.is_set():
+                self._step()
+        except Exception as error:  # noqa: BLE001  the thread's last words: whoever runs the session raises it
+            self._failure = error
+            self._over.set()
+
+    def _step(self) -> None:
+        """Take what the capture says, or look after it when it says nothing."""
+        if self._capture is None:
+            self._over.wait(TICK)
+            if time.monotonic() >= self._retry:
+                self._attempt()
+        else:
+            began = time.monotonic()
+            try:
+                self._take(self._capture.news.get(timeout=TICK))
+                self._waited = 0.0
+            except Empty:
+                # Not by the clock: a program that was suspended would see its own pause, and not what waits for it.
+                self._waited += min(time.monotonic() - began, 2 * TICK)
+                self._look_after()
+        if self._lost:
+            self._silence(self._timeline.silence(time.monotonic()))
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Sound):
+            self._hear(message)
+        elif message is None:
+            self._give_up("the process that reads it ended")
+        elif "fault" in message:
+            self._give_up(message["fault"])
+        elif "inputs" in message:
+            self._find(message)
+        else:
+            self._reading = True
+
+    def _hear(self, sound: Sound) -> None:
+        self._last = sound.at
+        self._counts = [sound.overflows, sound.underflows, sound.dropped]
+        missing = self._timeline.heard(self._fit.seconds(sound.samples), sound.at)
+        if missing is None:
             return
-        closer = threading.Thread(target=self._stream.close, name=f"closing {self.name}", daemon=True)
-        closer.start()
-        closer.join(CLOSING)
-        if closer.is_alive():
-            log.warning("audio input %r does not close within %g s and is left behind", self.name, CLOSING)
+        self._silence(missing)
+        if self._lost:
+            self._lost = False
+            self._steady_at = sound.at + STEADY
+            log.info("audio input %r is back after %.1f s", self.name, sound.at - self._since)
+        elif sound.at >= self._steady_at:
+            self._delay = FIRST
+        assert self._write is not None
+        self._write(self._fit.block(sound.samples))
 
-    def _stalled(self) -> bool:
-        now = time.monotonic()
-        if now - self._last < STALL:
-            self._suspected = None
-        elif self._suspected is None:
-            self._suspected = now
-        return self._suspected is not None and now - self._suspected > GRACE
+    def _silence(self, frames: int) -> None:
+        """Write so many frames of silence, not faster than the engine hears them."""
+        assert self._write is not None
+        self._filled += frames
+        while frames > 0 and not self._over.is_set():
+            piece = self._quiet_block[:frames]
+            frames -= len(piece)
+            self._write(piece)
+            if frames:
+                self._over.wait(BREATH)
+
+    def _look_after(self) -> None:
+        """The capture says nothing: it may take its time, but not for ever."""
+        if not self._reading:
+            if self._waited > LIMIT:
+                self._give_up("it does not answer")
+        elif self._waited > STALL:
+            self._give_up("it sends nothing")
+        elif self._waited > PATIENCE and self._timeline.begun:
+            self._lose("it sends nothing")
+
+    def _lose(self, why: str) -> None:
+        if not self._lost:
+            self._lost = True
+            self._losses += 1
+            self._since = self._last
+            # Numbered, or the next within a minute would be held back as a repeat, and its return be told alone.
+            log.warning("audio input %r is lost (%s): looking for it (loss %d)", self.name, why, self._losses)
+
+    def _give_up(self, why: str) -> None:
+        """Throw the capture away, and try again later."""
+        self._lose(why)
+        self._discard()
+        self._retry = time.monotonic() + self._delay
+        self._delay = min(2 * self._delay, LAST)
+
+    def _discard(self) -> None:
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            capture.end()
+            self._held.append(capture)
+        self._faults = [old + new for old, new in zip(self._faults, self._counts, strict=True)]
+        self._counts = [0, 0, 0]
+
+    def _attempt(self) -> None:
+        self._reading = False
+        self._waited = 0.0
+        self._held = [each for each in self._held if each.running]
+        if len(self._held) >= MOST_HELD:
+            self._give_up("a driver holds the processes that read it")
+            return
+        try:
+            self._capture = Capture()
+        except OSError as error:
+            self._give_up(f"no process can be started for it: {error}")
+
+    def _find(self, told: dict[str, Any]) -> None:
+        found = self._identity.find(devices.read_listing(told)[0])
+        if found is None or found.index is None or self._capture is None:
+            self._give_up("it is not there")
+            return
+        self._fit = Fit(found, self.rate, self._picks, self._opened)
+        self._capture.open(found.index, self._fit.channels, self._fit.rate)
+
+    def _watch(self, watch: pinned.Watch) -> None:
+        while not self._over.is_set():
+            capture = self._capture
+            if capture is not None and self._reading and watch.strayed(capture.pid):
+                capture.news.put({"fault": "the sound server put another in its place"})
+            self._over.wait(pinned.LOOK)
 
 
-def refusal(name: str, error: Exception) -> DeviceError:
-    """What a PortAudioError at the opening of the input ``name`` means, in one line."""
-    code = error.args[1] if len(error.args) > 1 else None
+def refusal(name: str, reason: str, code: int | None) -> DeviceError:
+    """What it means in one line when the input ``name`` does not open, by PortAudio's reason and code."""
     if code == -9985:  # paDeviceUnavailable
         return DeviceError(f"audio input {name!r} is busy: close the program that uses it, or choose another input")
-    reason = str(error.args[0] if error.args else error).rsplit(": ", 1)[-1]
     return DeviceError(f"audio input {name!r} refuses to open ({reason}): see `valaro devices` for others")
-
-
-def _choose(device: devices.AudioInput, channels: Sequence[int] | None) -> tuple[list[int] | None, int]:
-    """Which columns of the device's blocks to keep (None: all of them), and how many channels to open."""
-    if channels is None:
-        return None, device.channels if device.channels <= MIX_LIMIT else 2
-    wrong = [each for each in channels if not 1 <= each <= device.channels]
-    if wrong or not channels:
-        which = ", ".join(map(str, wrong)) or "none"
-        raise InputError(f"audio input {device.name!r} has channels 1 to {device.channels}, not {which}")
-    return [each - 1 for each in channels], max(channels)

@@ -8,12 +8,13 @@ process, so a capture belongs in a subprocess. As a fixture: ``from .pulse impor
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,41 @@ PATIENCE = 30.0  # s for the daemon to come up on a busy machine
 SINK = "stage"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stage:
-    """A running daemon: ``env`` for the processes that are to use it, ``monitor`` the name of the sink's monitor."""
+    """A daemon: ``env`` for the processes that are to use it, ``monitor`` the name of the sink's monitor."""
 
-    process: subprocess.Popen[bytes]
+    folder: Path
     env: dict[str, str]
     monitor: str = f"{SINK}.monitor"
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self, rate: int = 48_000) -> None:
+        """Run it, with the sink at ``rate``, until it answers; also in the place of one that was killed."""
+        command = [
+            *("pulseaudio", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-n"),
+            *("-L", f"module-null-sink {sink(SINK, rate)}"),
+            *("-L", "module-native-protocol-unix"),
+        ]
+        with open(self.folder / "log", "wb") as log:
+            self.process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if self.pactl("info").returncode == 0:
+                return
+            time.sleep(0.05)
+        pytest.fail(f"pulseaudio does not answer: {(self.folder / 'log').read_text(errors='replace')}")
+
+    def pactl(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Tell the daemon something."""
+        command = ["pactl", *words]
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    def load_sink(self, name: str = SINK) -> str:
+        """Add a null sink; the number to unload it by."""
+        done = self.pactl("load-module", "module-null-sink", *sink(name).split())
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     def play(self, path: Path) -> subprocess.Popen[bytes]:
         """Start playing a sound file into the sink, in real time; the caller waits for it or ends it."""
@@ -39,6 +68,21 @@ class Stage:
         """End the daemon as if it had crashed."""
         self.process.kill()
         self.process.wait()
+
+    def stop(self) -> None:
+        """End the daemon in order, if it has not ended."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+def sink(name: str, rate: int = 48_000) -> str:
+    """What makes a null sink that changes no sample played at its own rate."""
+    return f"sink_name={name} rate={rate} channels=2 format=float32le"
 
 
 def why_not() -> str | None:
@@ -63,30 +107,13 @@ def stage(rate: int = 48_000) -> Iterator[Stage]:
     if reason is not None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
     # The socket's path may have 108 characters: pytest's own temporary folders can be too deep for that.
-    with tempfile.TemporaryDirectory(prefix="stage-") as folder, open(Path(folder, "log"), "wb") as log:
-        env = _environment(Path(folder))
-        process = subprocess.Popen(
-            [
-                *("pulseaudio", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-n"),
-                *("-L", f"module-null-sink sink_name={SINK} rate={rate} channels=2 format=float32le"),
-                *("-L", "module-native-protocol-unix"),
-            ],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+    with tempfile.TemporaryDirectory(prefix="stage-") as folder:
+        running = Stage(Path(folder), _environment(Path(folder)))
         try:
-            _await(process, env, Path(folder, "log"))
-            yield Stage(process, env)
+            running.start(rate)
+            yield running
         finally:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+            running.stop()
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -99,17 +126,6 @@ def _environment(folder: Path) -> dict[str, str]:
         "PULSE_SERVER": f"unix:{folder}/pulse/native",
         "PULSE_SOURCE": f"{SINK}.monitor",
     }
-
-
-def _await(process: subprocess.Popen[bytes], env: dict[str, str], log: Path) -> None:
-    """Until the daemon answers."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        asked = subprocess.run(["pactl", "info"], env=env, capture_output=True, timeout=PATIENCE, check=False)
-        if asked.returncode == 0:
-            return
-        time.sleep(0.05)
-    pytest.fail(f"pulseaudio does not answer: {log.read_text(errors='replace')}")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from valaro.streamer.protocols import Block, Source
 from valaro.streamer.sources import AudioFile, Memory
 from valaro.streamer.sources.devices import AudioInput, find, is_loopback, monitor_sources, quiet_stderr
 from valaro.streamer.sources.feed import Pace
-from valaro.streamer.sources.microphone import _choose, refusal
+from valaro.streamer.sources.fit import choose
+from valaro.streamer.sources.microphone import refusal
 
 
 class Taker:
@@ -235,21 +236,19 @@ def test_loopbacks_are_known_by_their_names(name: str) -> None:
 def test_channels_are_counted_from_one_and_capped(
     offered: int, asked: list[int] | None, expected: tuple[list[int] | None, int]
 ) -> None:
-    assert _choose(device(0, "x", channels=offered), asked) == expected
+    assert choose(device(0, "x", channels=offered), asked) == expected
 
 
 @pytest.mark.parametrize("asked", [[], [0], [3], [1, 9]])
 def test_channels_that_are_not_there_are_refused(asked: list[int]) -> None:
     with pytest.raises(InputError, match="channels 1 to 2"):
-        _choose(device(0, "x"), asked)
+        choose(device(0, "x"), asked)
 
 
 def test_a_busy_and_a_refusing_input_are_told_apart() -> None:
-    sounddevice = pytest.importorskip("sounddevice")
-    busy = sounddevice.PortAudioError("Error opening InputStream: Device unavailable", -9985)
-    assert "busy" in str(refusal("Scarlett", busy))
-    rate = sounddevice.PortAudioError("Error opening InputStream: Invalid sample rate", -9997)
-    assert str(refusal("Scarlett", rate)).startswith("audio input 'Scarlett' refuses to open (Invalid sample rate)")
+    assert "busy" in str(refusal("Scarlett", "Device unavailable", -9985))
+    told = str(refusal("Scarlett", "Invalid sample rate", -9997))
+    assert told.startswith("audio input 'Scarlett' refuses to open (Invalid sample rate)")
 
 
 def python(code: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -297,8 +296,10 @@ NO_LIBRARY = "import ctypes.util\nctypes.util.find_library = lambda name: None\n
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the package brings PortAudio along elsewhere")
-def test_a_missing_portaudio_is_named_with_how_to_get_it() -> None:
-    ended = python(NO_LIBRARY + REPORT.format(device="None"))
+def test_a_missing_portaudio_is_named_with_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NO_LIBRARY)  # for the process that loads it, too
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    ended = python(REPORT.format(device="None"), PYTHONPATH=path)
     assert ended.stdout.startswith("DeviceError the PortAudio library is missing"), ended.stderr
     assert "apt install libportaudio2" in ended.stdout
     assert ended.stderr == ""
