@@ -1,0 +1,204 @@
+"""The session's numbers for Prometheus: served over HTTP, or written to a file for the node exporter to collect.
+
+Its text format takes twenty lines here; prometheus_client, whose parser reads them in the tests, would add a package
+and a megabyte, and brings a server of unbounded threads that would have to be replaced.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from .errors import InputError
+from .messages import ACTIVITIES, Affect
+from .process import resident_bytes
+from .session import Counters
+from .sinks.osc import parse_destination
+from .whole_file import WholeFile, reason
+
+log = logging.getLogger(__name__)
+
+EVERY = 15.0  # s between two writings of the file
+_SET = 1.0  # s by which a clock that nobody sets does not stray from the other
+
+_COUNTED = {
+    "emissions": ("emissions_total", "Emissions made."),
+    "frames": ("frames_total", "Frames of sound that were heard."),
+    "dropped": ("dropped_frames_total", "Frames lost because the tracker was behind."),
+    "flags": ("device_flags_total", "Faults that the audio device reported."),
+    "bad_samples": ("bad_samples_total", "Samples that were no numbers, or far over full scale."),
+    "losses": ("input_losses_total", "Times that the audio input was lost."),
+    "filled": ("input_filled_frames_total", "Frames of silence that stood in for a lost input."),
+}
+_FELT = {
+    "valence": "Mean valence, -1 to 1.",
+    "arousal": "Mean arousal, -1 to 1.",
+    "confidence": "How sure the heatmap is, 0 to 1.",
+    "level": "Loudness, 0 at -60 dBFS to 1 at full scale.",
+}
+
+
+class Page:
+    """Metrics in Prometheus' text format, version 0.0.4."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, list[str]] = {}
+
+    def add(self, name: str, kind: str, told: str, value: float, labels: Mapping[str, str] | None = None) -> None:
+        """One sample of the metric ``name`` (``kind``: counter or gauge); ``told`` says what it is."""
+        pairs = ",".join(f'{key}="{_escaped(text)}"' for key, text in (labels or {}).items())
+        lines = self._families.setdefault(name, [f"# HELP {name} {told}", f"# TYPE {name} {kind}"])
+        lines.append(f"{name}{{{pairs}}} {value!r}" if pairs else f"{name} {value!r}")
+
+    def __str__(self) -> str:
+        return "\n".join([line for lines in self._families.values() for line in lines]) + "\n"
+
+
+class _Way(Protocol):
+    where: str
+
+    def close(self) -> None: ...
+
+
+class Metrics:
+    """A sink that serves or writes what ``target`` asks for; ``where`` is its address or file.
+
+    ``target``: ``[HOST:]PORT`` for ``GET /metrics``, this machine's own by default, or a file that ends in ``.prom``,
+    written every 15 s and removed at the end. ``counters`` and ``faults`` (times each kind of output failed) are asked
+    whenever a page is made, from another thread. ``facts`` become the labels of ``valaro_build_info``. ``rate``: frames
+    a second, by which those that stood in for a lost input become seconds.
+
+    Raises InputError for another target, SinkError for a port that is taken or a folder that cannot be made.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        counters: Callable[[], Counters | None],
+        faults: Callable[[], Mapping[str, int]] = dict,
+        facts: Mapping[str, str] | None = None,
+        rate: float | None = None,
+    ) -> None:
+        self._counters = counters
+        self._faults = faults
+        self._facts = dict(facts or {})
+        self._rate = rate
+        self._began = time.monotonic()
+        self._born = time.time()
+        self._newest: dict[int | None, tuple[Affect, float]] = {}  # by channel, with when it came
+        wanted = parse_target(target)
+        if isinstance(wanted, Path):
+            self._way: _Way = _Textfile(wanted, self.text)
+        else:
+            from .metrics_server import MetricsServer
+
+            self._way = MetricsServer(*wanted, self.text)
+
+    @property
+    def where(self) -> str:
+        """The address to scrape, or the file."""
+        return self._way.where
+
+    def send(self, affect: Affect) -> None:
+        """Keep the newest emission of each channel."""
+        self._newest[affect.channel] = affect, time.monotonic()
+
+    def close(self) -> None:
+        """End the server or the writing; may be called twice."""
+        self._way.close()
+
+    def text(self) -> str:
+        """The page as of now; from any thread."""
+        page, now, counters = Page(), time.monotonic(), self._counters()
+        up = now - self._began
+        page.add("valaro_build_info", "gauge", "Which Valaro runs, and what with.", 1, self._facts)
+        page.add("valaro_uptime_seconds", "gauge", "Seconds since the start, by a clock that nobody sets.", up)
+        if counters is not None:
+            _counted(page, counters, self._rate)
+        for kind, count in self._faults().items():
+            page.add("valaro_sink_faults_total", "counter", "Times that an output failed.", count, {"sink": kind})
+        for channel, (affect, came) in self._newest.copy().items():
+            _felt(page, affect, now - came, {} if channel is None else {"channel": str(channel)})
+        page.add("process_cpu_seconds_total", "counter", "Processor time used, in seconds.", time.process_time())
+        page.add("process_start_time_seconds", "gauge", "When it began, s since 1970.", self._start(up))
+        if (resident := resident_bytes()) is not None:
+            page.add("process_resident_memory_bytes", "gauge", "Resident memory, in bytes.", resident)
+        return str(page)
+
+    def _start(self, up: float) -> float:
+        """One number for the whole run, since a change is taken for a restart, unless the clock is set."""
+        if abs(by := time.time() - up - self._born) > _SET:
+            self._born += by
+        return self._born
+
+
+def parse_target(text: str) -> Path | tuple[str, int]:
+    """What ``--metrics`` names: a file that ends in ``.prom``, or host and port; else InputError."""
+    if text.endswith(".prom"):
+        return Path(text)
+    try:
+        return parse_destination(text if ":" in text else f"127.0.0.1:{text}")
+    except InputError as error:
+        raise InputError(f"metrics to {text!r}: write PORT, HOST:PORT, or a file that ends in .prom") from error
+
+
+def _counted(page: Page, counters: Counters, rate: float | None) -> None:
+    for field, (name, told) in _COUNTED.items():
+        page.add(f"valaro_{name}", "counter", told, getattr(counters, field))
+    if rate is not None:
+        lost = counters.filled / rate
+        page.add("valaro_input_lost_seconds_total", "counter", "Seconds without the audio input.", lost)
+    session = {"sink": "session"}
+    page.add("valaro_sink_faults_total", "counter", "Times that an output failed.", counters.sink_faults, session)
+
+
+def _felt(page: Page, affect: Affect, age: float, labels: dict[str, str]) -> None:
+    for name, told in _FELT.items():
+        page.add(f"valaro_{name}", "gauge", told, getattr(affect, name), labels)
+    for each in ACTIVITIES:
+        now = labels | {"activity": each}
+        page.add("valaro_activity", "gauge", "What is heard: 1 for the one that is.", int(each == affect.activity), now)
+    lost = int(affect.activity == "lost")
+    page.add("valaro_input_lost", "gauge", "1 while the audio input is lost and looked for.", lost, labels)
+    page.add("valaro_last_emission_age_seconds", "gauge", "Seconds since the last emission.", age, labels)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+class _Textfile:
+    """Writes ``text`` to ``path`` every 15 s, first at once, from a thread."""
+
+    def __init__(self, path: Path, text: Callable[[], str]) -> None:
+        self.where = str(path)
+        self._file = WholeFile(path, durable=False)  # old numbers after a power failure would be false ones
+        self._text = text
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the writing and remove the file: what is not running has no numbers."""
+        if self._over.is_set():
+            return
+        self._over.set()
+        self._thread.join(2.0)
+        with suppress(OSError):
+            self._file.path.unlink()
+
+    def _run(self) -> None:
+        failing = False
+        while True:
+            try:
+                self._file.write(self._text().encode())
+                failing = False
+            except OSError as fault:
+                if not failing:
+                    log.warning("metrics to %s: %s; tried again every %g s", self.where, reason(fault), EVERY)
+                failing = True
+            if self._over.wait(EVERY):
+                return
