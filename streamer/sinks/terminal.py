@@ -1,10 +1,12 @@
 """The live picture in a terminal; one plain line for each emission where there is no terminal (a pipe, a log)."""
 
 import math
+import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +18,33 @@ from rich.segment import Segment
 from rich.style import Style
 
 from ...models.grid import SIDE
-from ..heatmap import QUADRANT_COLOURS, QUADRANT_NAMES, Exposure, colours, enlarge
+from ..heatmap import QUADRANT_NAMES, Exposure, colours, enlarge
 from ..messages import Affect
-
-Row = list[Segment]
+from .terminal_channels import channel_rows
+from .terminal_parts import (
+    AROUSAL,
+    BRIGHT,
+    DIM,
+    HISTORY,
+    QUADRANT,
+    TEXT,
+    VALENCE,
+    Row,
+    bar,
+    clock_face,
+    decibels,
+    gauge,
+    needle,
+    printable,
+    sparkline,
+    text,
+)
 
 _FRAMES_PER_SECOND = 10
 _EASE = 0.2  # seconds in which the picture glides 63 % of the way to a new emission
 _FLOOR = 0.06  # brightness of nothing, so that the plane stands out from a black terminal
 _TRAIL = 12  # emissions: the mean's last six seconds
-_HISTORY = 120  # emissions: a minute
 _PANEL = 38  # columns of the gauges beside the map
-_SPARKS = "▁▂▃▄▅▆▇█"
-_DIM, _TEXT, _BRIGHT = Style(color="#7d7a8c"), Style(color="#c9c5d6"), Style(color="#ffffff", bold=True)
-_TRACK = Style(color="#2b2838")
-_QUADRANT = [Style(color=colour) for colour in QUADRANT_COLOURS]
-_VALENCE, _AROUSAL = Style(color="#b58cf2"), Style(color="#f28f6b")
 
 
 class Terminal:
@@ -74,11 +87,13 @@ class Terminal:
         return self._live is not None
 
     def send(self, affect: Affect) -> None:
-        """Show one emission at the next frame, or print its line."""
+        """Show one emission at the next frame, or print its line, unless whoever reads the pipe stopped doing so."""
         if self._closed:
             return
         if self._live is not None:
             self._picture.take(affect)
+            return
+        if not _takes_a_line(self._console.file):
             return
         try:
             self._console.file.write(plain_line(affect) + "\n")
@@ -104,33 +119,49 @@ def _can_draw(console: Console) -> bool:
     return console.encoding.lower().startswith("utf")  # no other has the half blocks
 
 
+def _takes_a_line(file: IO[str]) -> bool:
+    """Whether writing will not wait, as it does for ever for a full pipe: ``valaro listen | less``, left alone."""
+    try:
+        return bool(select.select([], [file.fileno()], [], 0.0)[1])
+    except (OSError, ValueError):  # no file of the system's; Windows can only ask sockets
+        return True
+
+
 def plain_line(affect: Affect) -> str:
     """One emission as a line of text for logs and pipes."""
+    channel = "" if affect.channel is None else f"channel {affect.channel}  "
     shares = "  ".join(f"Q{k} {share:4.0%}" for k, share in enumerate(affect.quadrants, 1))
     return (
-        f"{_clock(affect.time):>9}  valence {affect.valence:+.2f}  arousal {affect.arousal:+.2f}  "
+        f"{clock_face(affect.time):>9}  {channel}valence {affect.valence:+.2f}  arousal {affect.arousal:+.2f}  "
         f"{shares}  confidence {affect.confidence:.2f}  {affect.activity}"
     )
 
 
 class Picture:
-    """A rich renderable of the newest emission: map, marker, trail, gauges, the last minute and the foot."""
+    """A rich renderable of the newest emission: map, marker, trail, gauges, the last minute and the foot.
+
+    Of channels that are tracked separately, it has a line for each.
+    """
 
     def __init__(
         self, title: str, status: Callable[[], Sequence[str]] = tuple, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._title = _printable(title)
+        self._title = printable(title)
         self._status = status
         self._clock = clock
         self._newest: Affect | None = None
-        self._history: deque[Affect] = deque(maxlen=_HISTORY)
+        self._channels: dict[int, Affect] = {}  # the newest of each that is tracked separately
+        self._history: deque[Affect] = deque(maxlen=HISTORY)
         self._exposure = Exposure()
         self._drawn_at = clock()
         self._heatmap: NDArray[np.float64] | None = None  # what is shown: glides after the newest
 
     def take(self, affect: Affect) -> None:
         """Store one emission; called from another thread than the one that draws."""
-        self._history.append(affect)
+        if affect.channel is None:
+            self._history.append(affect)
+        else:
+            self._channels = self._channels | {affect.channel: affect}  # another: the one may be being drawn
         self._newest = affect
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -142,21 +173,24 @@ class Picture:
 
     def _rows(self, width: int, height: int) -> list[Row]:
         affect = self._newest
-        foot = [_text(f"  {_printable(line)}", _DIM) for line in self._status()]
+        foot = [text(f"  {printable(line)}", DIM) for line in self._status()]
+        if affect is not None and affect.channel is not None:
+            rows = channel_rows(list(self._channels.values()), width, height - 4 - len(foot))
+            return [self._head(affect, width), [], *rows, [], *foot]
         side = max(6, min(height - 4 - len(foot), (width - _PANEL - 5) // 2))  # the map's height in lines
         left = self._map(affect, side)
         right = self._panel(affect, min(max(width - 2 * side - 7, _PANEL), 60))
         right += [[] for _ in range(len(left) - len(right))]
         rows = [self._head(affect, width)]
-        for picture, gauge in zip(left, right[: len(left)], strict=True):
-            rows.append([Segment("  "), *picture, Segment("   "), *gauge])
+        for picture, beside in zip(left, right[: len(left)], strict=True):
+            rows.append([Segment("  "), *picture, Segment("   "), *beside])
         return [*rows, [], *foot]
 
     def _head(self, affect: Affect | None, width: int) -> Row:
-        right = "listening …" if affect is None else _clock(affect.time)
+        right = "listening …" if affect is None else clock_face(affect.time)
         title = set_cell_size(self._title, max(min(cell_len(self._title), width - 14 - cell_len(right)), 0))
         gap = max(width - 12 - cell_len(title) - cell_len(right), 1)
-        return [Segment("  valaro  ", _BRIGHT), *_text(title, _DIM), Segment(" " * gap), *_text(right, _TEXT)]
+        return [Segment("  valaro  ", BRIGHT), *text(title, DIM), Segment(" " * gap), *text(right, TEXT)]
 
     def _map(self, affect: Affect | None, side: int) -> list[Row]:
         """Axis words above and below ``side`` lines of two columns by two half-lines: square pixels."""
@@ -170,7 +204,7 @@ class Picture:
             left, middle, right = "◀", "", "pleasant ▶"
         gap = max(columns - len(left) - len(middle) - len(right), 2)
         below = left + " " * (gap // 2) + middle + " " * (gap - gap // 2) + right
-        return [_text("▲ energetic".center(columns), _DIM), *cells.rows(), _text(set_cell_size(below, columns), _DIM)]
+        return [text("▲ energetic".center(columns), DIM), *cells.rows(), text(set_cell_size(below, columns), DIM)]
 
     def _brightness(self, affect: Affect | None, size: int) -> NDArray[np.float64]:
         """(size, size), first row at the top (high arousal): the picture on its way to the newest emission."""
@@ -196,30 +230,30 @@ class Picture:
 
     def _panel(self, affect: Affect | None, width: int) -> list[Row]:
         if affect is None:
-            return [[], _text("waiting for the first half second of sound", _DIM)]
+            return [[], text("waiting for the first half second of sound", DIM)]
         dominant = int(np.argmax(affect.quadrants))
-        mood = "silence" if affect.activity == "silence" else QUADRANT_NAMES[dominant]
-        style = _DIM if affect.activity == "silence" else _QUADRANT[dominant] + Style(bold=True)
-        rows: list[Row] = [[], _text(mood, style), []]
+        mood = QUADRANT_NAMES[dominant] if affect.activity == "music" else affect.activity
+        style = DIM if affect.activity != "music" else QUADRANT[dominant] + Style(bold=True)
+        rows: list[Row] = [[], text(mood, style), []]
         rows += [
-            _gauge("valence", _needle(affect.valence, width - 19), f"{affect.valence:+.2f}"),
-            _gauge("arousal", _needle(affect.arousal, width - 19), f"{affect.arousal:+.2f}"),
+            gauge("valence", needle(affect.valence, width - 19), f"{affect.valence:+.2f}"),
+            gauge("arousal", needle(affect.arousal, width - 19), f"{affect.arousal:+.2f}"),
             [],
         ]
-        for name, share, style in zip(QUADRANT_NAMES, affect.quadrants, _QUADRANT, strict=True):
-            rows.append(_gauge(name.split(" ")[0], _bar(share, width - 19, style), f"{share:.0%}"))
+        for name, share, style in zip(QUADRANT_NAMES, affect.quadrants, QUADRANT, strict=True):
+            rows.append(gauge(name.split(" ")[0], bar(share, width - 19, style), f"{share:.0%}"))
         rows += [
             [],
-            _gauge("confidence", _bar(affect.confidence, width - 19, _TEXT), f"{affect.confidence:.2f}"),
-            _gauge("level", _bar(affect.level, width - 19, _TEXT), _decibels(affect.level)),
-            _gauge("hearing", _text(affect.activity, _TEXT), ""),
+            gauge("confidence", bar(affect.confidence, width - 19, TEXT), f"{affect.confidence:.2f}"),
+            gauge("level", bar(affect.level, width - 19, TEXT), decibels(affect.level)),
+            gauge("hearing", text(affect.activity, TEXT), ""),
             [],
         ]
         history = list(self._history)
         valence, arousal = [past.valence for past in history], [past.arousal for past in history]
-        rows.append(_gauge("valence", _sparkline(valence, width - 12, _VALENCE), ""))
-        rows.append(_gauge("arousal", _sparkline(arousal, width - 12, _AROUSAL), ""))
-        return [*rows, _gauge("", _text("the last minute, ±0.5", _DIM), "")]
+        rows.append(gauge("valence", sparkline(valence, width - 12, VALENCE), ""))
+        rows.append(gauge("arousal", sparkline(arousal, width - 12, AROUSAL), ""))
+        return [*rows, gauge("", text("the last minute, ±0.8", DIM), "")]
 
 
 class _Cells:
@@ -274,52 +308,3 @@ def _corners(side: int) -> list[tuple[tuple[int, int], str]]:
         ((side - 1, 1), q3),
         ((side - 1, 2 * side - len(q4) - 1), q4),
     ]
-
-
-def _printable(words: str) -> str:
-    """A file's name may hold line feeds and escapes, which would break the picture, and bytes that are no text."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
-
-
-def _text(words: str, style: Style) -> Row:
-    return [Segment(words, style)]
-
-
-def _gauge(name: str, body: Row, value: str) -> Row:
-    return [Segment(f"{name:<12}", _DIM), *body, Segment(f" {value:>6}" if value else "", _TEXT)]
-
-
-def _bar(share: float, width: int, style: Style) -> Row:
-    halves = round(min(max(share, 0.0), 1.0) * 2 * width)
-    full, half = divmod(halves, 2)
-    return [Segment("━" * full + "╸" * half, style), Segment("━" * (width - full - half), _TRACK)]
-
-
-def _needle(value: float, width: int) -> Row:
-    """A line from -1 to 1 with its middle marked and a needle at ``value``."""
-    place = round((min(max(value, -1.0), 1.0) + 1.0) / 2 * (width - 1))
-    line = ["─"] * width
-    line[width // 2] = "┼"
-    before, after = "".join(line[:place]), "".join(line[place + 1 :])
-    return [Segment(before, _DIM), Segment("●", _BRIGHT), Segment(after, _DIM)]
-
-
-def _sparkline(values: Sequence[float], width: int, style: Style) -> Row:
-    """The last ``_HISTORY`` values, the newest at the right, from -0.5 to 0.5, where means of heatmaps move."""
-    each = _HISTORY / width
-    marks = ""
-    for column in range(width):
-        end = len(values) - round((width - 1 - column) * each)
-        part = values[max(end - round(each), 0) : max(end, 0)]
-        marks += " " if not part else _SPARKS[min(max(int((sum(part) / len(part) + 0.5) * 8), 0), 7)]
-    return _text(marks, style)
-
-
-def _decibels(level: float) -> str:
-    return "-∞ dB" if level <= 0.0 else f"{60 * (level - 1):.0f} dB"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60.0)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"

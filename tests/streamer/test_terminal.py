@@ -1,6 +1,9 @@
 """The live picture and its plain form, drawn by rich into memory."""
 
 import io
+import os
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +73,48 @@ def test_everything_stands_within_80_by_24() -> None:
         *("valence", "+0.5", "arousal", "100%", "confidence", "level", "-12 dB", "music", "OSC 127.0.0.1:9000"),
     ):
         assert words in text
+
+
+def test_channels_that_are_tracked_separately_have_a_line_each() -> None:
+    picture = Picture("a band", lambda: ["OSC 127.0.0.1:9000"])
+    for time in (0.5, 1.0):
+        for number, valence in ((1, 0.9), (2, -0.9)):
+            picture.take(replace(an_affect(valence, 0.5, time), channel=number))
+        picture.take(replace(an_affect(0.0, 0.5, time, "silence"), channel=12))
+    for width in (40, 60, 80, 200):
+        assert all(len(line) == width for line in drawn(picture, width))
+    lines = [line for line in drawn(picture) if line.strip()]
+    assert len(lines) == 6
+    for line, words in zip(
+        lines,
+        [
+            ("a band", "0:01.0"),
+            ("channel", "mood", "valence", "arousal", "level"),
+            ("  1 ", "happy · excited", "+0.91", "+0.55"),
+            ("  2 ", "tense · angry", "-0.91", "+0.55"),
+            ("  12 ", "silence", "+0.00", "+0.55"),
+            ("OSC 127.0.0.1:9000",),
+        ],
+        strict=True,
+    ):
+        assert all(word in line for word in words), line
+
+
+def test_channels_that_have_no_room_are_counted() -> None:
+    picture = Picture("a stage", tuple)
+    for number in range(1, 65):
+        picture.take(replace(an_affect(), channel=number))
+    lines = drawn(picture, height=24)
+    assert len(lines) <= 24
+    shown = [line for line in lines if "+0.55" in line]
+    assert f"and {64 - len(shown)} more" in "".join(lines)
+    assert len(shown) > 15
+
+
+def test_a_line_of_a_log_says_the_channel() -> None:
+    affect = an_affect()
+    assert "channel" not in plain_line(affect)
+    assert "  channel 12  valence" in plain_line(replace(affect, channel=12))
 
 
 @pytest.mark.parametrize(
@@ -180,6 +225,21 @@ def test_a_pipe_that_nobody_reads_is_reported_once() -> None:
     sink.send(an_affect())
     sink.send(an_affect())
     assert calls == [True]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot tell whether a pipe is full")
+def test_a_pipe_that_is_full_loses_lines_and_holds_nobody_up() -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb") as reader, open(writing, "w", encoding="utf-8") as pipe:
+        sink = Terminal("a song", console=Console(file=pipe))
+        for k in range(5_000):  # several times what a pipe holds
+            sink.send(an_affect(time=0.5 * k))
+        os.set_blocking(reading, False)
+        held = reader.read().decode().splitlines()
+        assert 10 < len(held) < 5_000
+        assert held == [plain_line(an_affect(time=0.5 * k)) for k in range(len(held))]
+        sink.send(an_affect(time=9_999.0))  # there is room again
+        assert reader.read().decode() == plain_line(an_affect(time=9_999.0)) + "\n"
 
 
 def test_a_terminal_is_given_back_as_it_was() -> None:
