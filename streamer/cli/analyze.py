@@ -1,45 +1,52 @@
 """``valaro analyze``: files in, one record for each half second out, the very same numbers as live."""
 
-import csv
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from enum import StrEnum
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .live import ModelOption
+from ..bulk import Plan, Task
+from ..results import Form, copy_text
+from .live import DEFAULT_DECODER, DecoderOption, ModelOption
+from .outputs import ListenerOption
 
 if TYPE_CHECKING:
-    from ...models import Bundle
-    from ..messages import Affect
+    from ..bulk import Analyst, Done, Found
+    from ._progress import Progress
 
+AHEAD = 16  # files a process that may be done, and wait on disk, before one whose turn it is
 
-class Format(StrEnum):
-    """How records are written."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-    NPZ = "npz"
-
-
-COLUMNS = (
-    *("file", "time", "valence", "arousal", "var_valence", "covariance", "var_arousal"),
-    *("q1", "q2", "q3", "q4", "confidence", "level", "activity"),
-    *(f"h{index}" for index in range(121)),  # index = 11 * arousal row + valence column
-)
+SeparateOption = Annotated[
+    bool,
+    typer.Option("--separate", metavar="", help="Track each channel by itself; every record says which it is of."),
+]
 
 
 def analyze(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Sound files: WAV, FLAC, MP3, Ogg, AIFF ...")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH...",
+            help="Sound files (WAV, FLAC, MP3, Ogg, Opus, AIFF ...), and folders, with all that are in them.",
+        ),
+    ],
     format: Annotated[  # noqa: A002  the option's name
-        Format, typer.Option("--format", help="JSON lines, a table, or NumPy arrays (npz needs --output).")
-    ] = Format.JSONL,
+        Form, typer.Option("--format", help="JSON lines, a table, or NumPy arrays (npz needs --output).")
+    ] = Form.JSONL,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="One file each in this directory, instead of standard output.")
+    ] = None,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", metavar="", help="Leave out what has its file in DIR already.")
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", metavar="N", min=1, help="Files at a time, each in a process; as many as processors."),
     ] = None,
     plot: Annotated[
         bool,
@@ -47,159 +54,109 @@ def analyze(
             "--plot", metavar="", help="Also draw a PNG of each file, in DIR or here. Needs the extra 'plot'."
         ),
     ] = False,
+    separate: SeparateOption = False,
     model: ModelOption = None,
+    decoder: DecoderOption = None,
+    listener: ListenerOption = None,
 ) -> None:
     """Say of sound files what they feel like, every half second.
 
-    A file that cannot be used is named on stderr, the others go on, and the exit code is then 2.
+    A file that cannot be used is named on stderr, the others go on, and the exit code is then 2 (1 for a failure).
+    Of a folder the results are ordered in DIR as it is. Ctrl-C keeps the files that are done.
     """
-    from ..errors import InputError, SinkError, ValaroError
+    from ..bulk import Analyst, find
+    from ..errors import InputError, SinkError
     from ._notices import Notices, compiling_told, tell
 
-    if format is Format.NPZ and output is None:
+    if format is Form.NPZ and output is None:
         raise InputError("--format npz writes files: say where with --output DIR")
+    if skip_existing and output is None:
+        raise InputError("--skip-existing is about the files in a directory: say where with --output DIR")
+    if separate and (plot or listener):
+        raise InputError(f"--separate has no {'--plot' if plot else '--listener'}: leave one of them out")
     if plot:
         from ..plot import require_matplotlib
 
         require_matplotlib()
-    code = 0
+    plan = Plan(model, decoder or DEFAULT_DECODER, listener or "", format, plot, separate)
     with Notices():
         with compiling_told():
-            from ...models import load_bundle
-        bundle = load_bundle(model)
+            analyst = Analyst(plan)
         if output is not None:
             try:
                 output.mkdir(parents=True, exist_ok=True)
             except OSError as fault:
                 raise SinkError(f"{output} cannot be made: {(fault.strerror or str(fault)).lower()}") from fault
-        names = _names(files)
-        header = True
-        for path, name in zip(files, names, strict=True):
-            try:
-                _one(path, bundle, format, output, name, plot, header)
-                header = False
-            except ValaroError as fault:
-                tell(str(fault))
-                code = max(code, fault.exit_code)
+        found = find(paths)
+        tasks = [_task(number, *each, plan, output) for number, each in enumerate(found.files)]
+        for line in _told_of(found):
+            tell(line)
+        if skip_existing:
+            before, tasks = len(tasks), [task for task in tasks if not all(map(os.path.exists, task.outputs))]
+            if before > len(tasks):
+                tell(f"{before - len(tasks)} files have their results in {output} already")
+        code = InputError.exit_code if found.faults else 0
+        with _progress(paths, tasks, output) as progress, ExitStack() as stack:
+            for done in _done(analyst, plan, tasks, jobs, stack):
+                for line in (*done.notices, done.fault):
+                    if line:
+                        tell(line)
+                code = max(code, done.exit_code)
+                progress.take(done)
     if code:
         raise typer.Exit(code)
 
 
-def emissions(path: Path, bundle: "Bundle") -> "Iterator[Affect]":
-    """The emissions of one file, each as soon as its sound is read; raises AudioFileError when there are none."""
-    from ..engine import Engine
-    from ..errors import AudioFileError
-    from ..sources import AudioFile
+def _task(number: int, path: Path, name: Path, plan: Plan, output: Path | None) -> Task:
+    picture = (output or Path()) / f"{name}.png" if plan.plot else None
+    return Task(number, path, None if output is None else output / f"{name}.{plan.form}", picture)
+
+
+def _told_of(found: "Found") -> Iterator[str]:
+    """What was met in the folders beside sound."""
+    yield from found.faults
+    if found.left_out:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in found.left_out.most_common(4))
+        more = ", ..." if len(found.left_out) > 4 else ""
+        yield f"left out, being no sound by name or only linked, {found.left_out.total()} in all: {kinds}{more}"
+
+
+def _progress(paths: list[Path], tasks: list[Task], output: Path | None) -> "Progress":
+    from ._progress import Progress
+
+    onto_screen = output is None and sys.stdout.isatty()  # a bar would be torn apart by the records
+    return Progress(len(tasks), bar=not onto_screen, summary=any(map(os.path.isdir, paths)))
+
+
+def _done(analyst: "Analyst", plan: Plan, tasks: list[Task], jobs: int | None, stack: ExitStack) -> "Iterator[Done]":
+    """What became of each task: here, or in as many processes as are worth their start.
+
+    For standard output processes write into files that wait until it is their turn.
+    """
+    from ..bulk import in_order, in_turn, worth_processes
+    from ..crew import in_parallel
     from ._signals import between_steps
 
-    sound = AudioFile(path)
-    engine = Engine(bundle, sound.rate)
-    count = 0
-    with between_steps() as let_signals_through:
-        for block in sound.blocks():
-            for affect in engine.push(block):
-                count += 1
-                yield affect
-            let_signals_through()
-        for affect in engine.finish():
-            count += 1
-            yield affect
-    if not count:
-        raise AudioFileError(f"{path}: is shorter than half a second, the least that an emission needs")
-
-
-def _one(path: Path, bundle: "Bundle", form: Format, output: Path | None, name: str, plot: bool, header: bool) -> None:
-    heard = emissions(path, bundle)
-    kept: list[Affect] | None = [] if plot or form is Format.NPZ else None
-    if kept is not None:
-        heard = _keeping(heard, kept)
-    if output is None:
-        _write(heard, str(path), form, sys.stdout, header)
-    elif form is Format.NPZ:
-        for _ in heard:
-            pass
-        _into(output / f"{name}.npz", lambda part: _save_npz(kept or [], str(path), part))
+    processes = min(jobs or _processors(), len(tasks))
+    if processes < 2 or (jobs is None and not worth_processes([task.path for task in tasks])):
+        between = stack.enter_context(between_steps())
+        yield from (done for _, done in in_turn(analyst, tasks, sys.stdout, between))
+    elif all(task.into is not None for task in tasks):
+        finished = stack.enter_context(closing(in_parallel(plan, tasks, processes)))
+        yield from (done for _, done in finished)
     else:
-        _into(output / f"{name}.{form}", lambda part: _save_text(heard, str(path), form, part))
-    if plot and kept:
-        from ..plot import plot as draw
-
-        _into((output or Path()) / f"{name}.png", lambda part: draw(kept, path.name, part))
-
-
-def _keeping(heard: "Iterator[Affect]", kept: "list[Affect]") -> "Iterator[Affect]":
-    for affect in heard:
-        kept.append(affect)
-        yield affect
-
-
-def _write(heard: "Iterator[Affect]", file: str, form: Format, stream: IO[str], header: bool) -> None:
-    """Each emission as it comes, flushed, so that a reader at the other end of a pipe can follow."""
-    if form is Format.JSONL:
-        for affect in heard:
-            stream.write(json.dumps(affect.record(file)) + "\n")
-            stream.flush()
-        return
-    table = csv.writer(stream, lineterminator="\n")
-    for affect in heard:
-        if header:
-            table.writerow(COLUMNS)
-            header = False
-        table.writerow(_row(affect, file))
-        stream.flush()
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="valaro-", ignore_cleanup_errors=True)))
+        waiting = [task._replace(number=k, into=folder / f"{k}.{plan.form}") for k, task in enumerate(tasks)]
+        finished = stack.enter_context(closing(in_parallel(plan, waiting, processes, AHEAD * processes)))
+        header = True
+        for task, done in in_order(finished):
+            if not done.fault and task.into is not None:
+                copy_text(task.into, plan.form, sys.stdout, header)
+                task.into.unlink()
+                header = False
+            yield done
 
 
-def _row(affect: "Affect", file: str) -> list[Any]:
-    (vv, va), (_, aa) = affect.covariance.tolist()
-    return [
-        *(file, affect.time, affect.valence, affect.arousal, vv, va, aa),
-        *affect.quadrants.tolist(),
-        *(affect.confidence, affect.level, affect.activity),
-        *affect.heatmap.ravel().tolist(),
-    ]
-
-
-def _save_text(heard: "Iterator[Affect]", file: str, form: Format, part: Path) -> None:
-    with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        _write(heard, file, form, stream, header=True)
-
-
-def _save_npz(affects: "Sequence[Affect]", file: str, part: Path) -> None:
-    import numpy as np
-
-    arrays: dict[str, Any] = {"path": np.array(file)} | {
-        name: np.array([getattr(affect, name) for affect in affects])
-        for name in (
-            *("time", "valence", "arousal", "covariance", "heatmap"),
-            *("quadrants", "confidence", "level", "activity"),
-        )
-    }
-    with part.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
-
-
-def _into(path: Path, write: Callable[[Path], None]) -> None:
-    """Write beside ``path`` and move it there when it is whole, so that no half file is ever taken for a result."""
-    from ..errors import SinkError
-
-    part = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")  # another analysis may write the same
-    try:
-        write(part)
-        part.replace(path)
-    except OSError as fault:
-        raise SinkError(f"{path} cannot be written: {(fault.strerror or str(fault)).lower()}") from fault
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _names(files: Sequence[Path]) -> list[str]:
-    """A name for each file's results: its own with the suffix, numbered where two files share it."""
-    taken: set[str] = set()
-    names = []
-    for path in files:
-        name, number = path.name, 2
-        while name in taken:
-            name, number = f"{path.name}-{number}", number + 1
-        taken.add(name)
-        names.append(name)
-    return names
+def _processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,85 @@
+"""How far an analysis of many files is: a bar in a terminal, else a line now and then."""
+
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+from ._notices import tell
+
+if TYPE_CHECKING:
+    from ..bulk import Done
+
+_EVERY = 10.0  # s between two lines
+
+
+class Progress:
+    """Counts what is done of ``total`` files and shows it on standard error, as a context manager.
+
+    ``bar``: in a terminal, a line that is drawn again and again; elsewhere, and without it, a line every 10 s. When
+    several took longer than that, and with ``summary``, the last line says what was done.
+    """
+
+    def __init__(self, total: int, *, bar: bool, summary: bool) -> None:
+        self.files = self.failed = 0
+        self.seconds = 0.0
+        self._total = total
+        self._bar_wanted = bar and total > 1 and sys.stderr.isatty()
+        self._summary = summary
+        self._stack = ExitStack()
+        self._draw: Any = None
+        self._began = self._told = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._bar_wanted:
+            self._draw = self._opened()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._stack.close()
+        long = self._total > 1 and time.monotonic() - self._began >= _EVERY
+        if kind is None and self._total and (self._summary or long):
+            failed = f"; {self.failed} could not be used" if self.failed else ""
+            tell(f"{self.files:,} files, {_span(self.seconds)} of sound in {self._pace()}{failed}")
+
+    def take(self, done: "Done") -> None:
+        """Count one file."""
+        self.files += 1
+        self.failed += bool(done.fault)
+        self.seconds += done.seconds
+        now = time.monotonic()
+        if self._draw is not None:
+            self._draw()
+        elif now - self._told >= _EVERY and self.files < self._total:
+            self._told = now
+            left = (now - self._began) / self.files * (self._total - self.files)
+            tell(
+                f"{self.files:,} of {self._total:,} files, {_span(self.seconds)} of sound in {self._pace()}; "
+                f"about {_span(left)} left"
+            )
+
+    def _pace(self) -> str:
+        elapsed = max(time.monotonic() - self._began, 1e-3)
+        return f"{_span(elapsed)}, {self.seconds / elapsed:,.0f} x real time"
+
+    def _opened(self) -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        bars = Bars(
+            BarColumn(),
+            *(MofNCompleteColumn(), TextColumn("files  {task.fields[heard]}"), TimeRemainingColumn()),
+            console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=False,  # the records go there
+        )
+        self._stack.enter_context(bars)
+        line = bars.add_task("", total=self._total, heard="")
+        return lambda: bars.update(line, advance=1, heard=f"{_span(self.seconds)} of sound in {self._pace()}  left:")
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
