@@ -60,6 +60,22 @@ def test_embed_prints_what_the_engine_says(tmp_path: Path) -> None:
         assert (float(valence), float(arousal)) == pytest.approx((affect.valence, affect.arousal), abs=0.006)
 
 
+def test_what_is_rated_once_is_felt_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path / "data"))  # macOS
+    soundfile.write(tmp_path / "song.wav", demo_piece(24_000)[: 6 * 24_000], 24_000)
+    valences = []
+    for count in (1, 2):
+        with example("rate.py", str(tmp_path / "song.wav"), "ana", "-1.0", "0.5") as running:
+            out, err = running.communicate(timeout=PATIENCE)
+        assert err == ""
+        felt, rated = out.splitlines()
+        assert felt.startswith("ana feels ")
+        assert rated == f"ratings by now: {count}"
+        valences.append(float(re.findall(r"[-+][.\d]+", felt)[0]))
+    assert valences[1] < valences[0]
+
+
 def test_osc_print_prints_what_is_sent() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
