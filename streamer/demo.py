@@ -39,7 +39,7 @@ _LOUDNESS = {"happy": -14.0, "tense": -11.0, "sad": -22.5, "calm": -21.0}  # dB,
 _DESK = {
     "happy": (0.12, 0.02, 0.4),
     "tense": (0.10, 0.15, 0.4),
-    "sad": (0.16, 0.06, 0.35),
+    "sad": (0.30, 0.03, 0.1),
     "calm": (0.30, 0.03, 0.1),
 }
 
@@ -137,16 +137,16 @@ def _tense(band: Band) -> None:
             chord = (low, low + 1, low + 6) if stab else (low, low + 7, low + 12)
             band.distorted(at, chord, beat * 0.52, 0.35, muted=step == 0 and eighth % 4 != 0)
             band.bass(at, low - 12, beat * 0.5, 0.2)
-            band.kick(at, 1.8)
+            band.kick(at, 5.0)
             if (3 * bar + 5 * eighth) % 7 < 4:  # no two bars are hammered alike: an even pulse would be a dance
                 band.kick(at + beat / 4, 1.8)
             band.cymbal(at, 0.2, 12)
             if eighth in ((2, 6), (3, 6), (2, 5, 7), (0, 2, 4, 6, 7))[bar % 4]:
-                band.snare(at, 1.1, 14)
+                band.snare(at, 0.3, 14)
         if bar % 2 == 0:
             band.cymbal(start, 0.25, 3)
-        for pitch in (13, 14, 18, 19, 20, 23):  # a cluster that leans on every bar
-            band.brass(start, root + pitch, beat * (3.9 if bar % 4 == 0 else 1.4), 0.5)
+        for pitch in (13, 14, 15, 18, 19, 20, 21):  # a cluster that leans on every bar, and never lets go
+            band.brass(start, root + pitch, beat * 3.9, 1.5)
         for turn, (place, beats) in enumerate(((0, 0.8), (1, 0.4), (1.5, 0.4), (2, 0.8), (3, 0.3))):
             cry = (52, 53, 51, 58)[bar % 4] + turn % 2
             vowels = ("oa", "ei", "ao", "ua")[(bar + turn) % 4]
@@ -179,11 +179,11 @@ def _sad(band: Band) -> None:
     for half, (chord, leaning, resolved) in enumerate(lament):
         start = 2.0 * half
         for pitch in chord[:3]:
-            band.bowed(start, pitch, 2.3, 0.08)
-        for sixteenth, pitch in enumerate(chord):
-            band.struck(start + sixteenth / 4, pitch, 1.9, 0.17 if sixteenth else 0.26)
-        band.sung(start + 0.05, leaning, 0.55, 0.28, "ao")
-        band.sung(start + 0.6, resolved, 0.95, 0.26, "ou")
+            band.bowed(start, pitch, 2.3, 0.05)
+        for eighth, pitch in enumerate(chord):
+            band.struck(start + eighth / 2, pitch, 1.9, 0.17 if eighth else 0.26)
+        band.sung(start + 0.05, leaning, 0.55, 0.11, "ao")
+        band.sung(start + 0.6, resolved, 0.95, 0.10, "ou")
 
 
 def _calm(band: Band) -> None:

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Protocol, Self
 
@@ -51,7 +51,8 @@ class Counters:
 
     ``frames`` went to the engine; ``dropped`` frames were lost because the engine was behind; ``flags`` are the
     device's own faults; ``bad_samples`` were NaN or infinite; ``emissions`` were made;
-    ``sink_faults`` times a sink failed.
+    ``sink_faults`` times a sink failed; ``losses`` times the input went away, and ``filled`` of the ``frames`` are the
+    silence that stood in for it.
     """
 
     frames: int
@@ -60,6 +61,8 @@ class Counters:
     bad_samples: int
     emissions: int
     sink_faults: int
+    losses: int = 0
+    filled: int = 0
 
 
 class Session:
@@ -99,6 +102,8 @@ class Session:
             bad_samples=self._engine.bad_samples,
             emissions=self._emissions,
             sink_faults=self._sink_faults,
+            losses=self._source.losses,
+            filled=self._source.filled,
         )
 
     def run(self) -> None:
@@ -197,6 +202,8 @@ class Session:
             raise DeviceError(f"{self._source.name}: failed ({_one_line(failure)})") from failure
 
     def _deliver(self, affects: list[Affect]) -> None:
+        if self._source.lost:
+            affects = [replace(each, activity="lost") for each in affects]
         for affect in affects:
             self._emissions += 1
             for sink in self._sinks:

@@ -116,7 +116,7 @@ def test_the_wheel_holds_the_default_bundle(wheel: zipfile.ZipFile) -> None:
 
 def test_the_wheel_brings_the_command_and_the_licence(wheel: zipfile.ZipFile) -> None:
     info = f"valaro-{PROJECT['version']}.dist-info"
-    assert "valaro = valaro.streamer.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert "valaro = valaro.streamer.__main__:start" in wheel.read(f"{info}/entry_points.txt").decode()
     assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
 
 

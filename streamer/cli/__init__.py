@@ -1,5 +1,6 @@
 """The command line. Every fault becomes one line on stderr and an exit code: 2 for bad input, 1 for failure."""
 
+import logging
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from . import analyze, devices, live, training
+from . import analyze, calibrate, devices, doctor, listeners, live, presets, replay, training
 
 # typer brings its own copy of click or uses the installed one, by version: either way this is its UsageError.
 _UsageError: Any = typer.BadParameter.__bases__[0]
@@ -26,8 +27,14 @@ app = typer.Typer(
 )
 app.command()(live.demo)
 app.command()(live.listen)
+app.command()(replay.replay)
+app.add_typer(presets.app)
 app.command()(devices.devices)
+app.command()(doctor.doctor)
 app.command()(analyze.analyze)
+app.command()(listeners.rate)
+app.command()(calibrate.calibrate)
+app.add_typer(listeners.app)
 app.command()(training.train)
 app.command()(training.evaluate)
 
@@ -83,8 +90,9 @@ def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code. With VALARO_DEBUG set, a fault raises instead."""
-    from ._notices import tell
+    from ._notices import speak, tell
 
+    speak("text")
     try:
         result = app(list(arguments) or ["--help"], prog_name="valaro", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -112,10 +120,11 @@ def _report(fault: Exception) -> int:
     from ._notices import tell
 
     if isinstance(fault, ValaroError):
-        tell(str(fault))
+        tell(str(fault), logging.ERROR)
         return fault.exit_code
     if isinstance(fault, OSError) and fault.strerror:  # the system's, not ours: a full disk, a closed terminal
-        tell(f"{fault.filename or 'the output'} cannot be used: {fault.strerror.lower()}")
+        tell(f"{fault.filename or 'the output'} cannot be used: {fault.strerror.lower()}", logging.ERROR)
         return 1
-    tell(f"unexpected fault, please report it: {type(fault).__name__}: {fault} (VALARO_DEBUG=1 shows where)")
+    words = f"unexpected fault, please report it: {type(fault).__name__}: {fault} (VALARO_DEBUG=1 shows where)"
+    tell(words, logging.ERROR)
     return 1

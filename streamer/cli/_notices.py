@@ -2,37 +2,67 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..logs import Repeats
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a file's name may hold what clears a screen, or sets its title
+_TEXT = logging.Formatter("valaro: %(message)s")
+_spoken = SimpleNamespace(form=_TEXT)  # of the whole process, as stderr is
 
 
-def tell(words: str) -> None:
+def speak(form: str) -> None:
+    """From here on lines are ``text``, or ``json``: one object each (:class:`.logs.JsonLines`)."""
+    if form == "json":
+        from ..logs import JsonLines
+
+        _spoken.form = JsonLines()
+    else:
+        _spoken.form = _TEXT
+
+
+def tell(words: str, level: int = logging.INFO) -> None:
     """One line on stderr."""
+    _write(logging.makeLogRecord({"name": "valaro", "levelno": level, "levelname": logging.getLevelName(level)}), words)
+
+
+def _write(record: logging.LogRecord, words: str) -> None:
+    plain = _CONTROLS.sub("\ufffd", " ".join(words.split()))
+    line = logging.makeLogRecord(vars(record) | {"msg": plain, "args": None})
     with suppress(OSError, ValueError):  # nobody may be there to read it
-        print("valaro:", " ".join(words.split()), file=sys.stderr, flush=True)
+        print(_spoken.form.format(line), file=sys.stderr, flush=True)
 
 
 class Notices(logging.Handler):
     """The package's log as lines on stderr, from ``with`` to its end.
 
-    While ``held``, the newest is kept in ``latest`` for the picture's foot, and all are told at the end.
+    While ``held``, the newest is kept in ``latest`` for the picture's foot, and all are told at the end. ``repeats``:
+    what holds back a line that was told just before; None tells all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, repeats: "Repeats | None" = None) -> None:
         super().__init__(logging.INFO)
         self.held = False
         self.latest = ""
-        self._kept: list[str] = []
+        self._repeats = repeats
+        self._kept: list[tuple[logging.LogRecord, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take one record of the log."""
-        words = record.getMessage()
+        words = record.getMessage() if self._repeats is None else self._repeats.words(record)
+        if not words:
+            return
         if not self.held:
-            tell(words)
+            _write(record, words)
             return
         self.latest = words
-        self._kept = [*self._kept[-19:], words]  # a show of months must not pile them up
+        self._kept = [*self._kept[-19:], (record, words)]  # a show of months must not pile them up
 
     def __enter__(self) -> "Notices":
         logger = logging.getLogger("valaro")
@@ -43,8 +73,8 @@ class Notices(logging.Handler):
 
     def __exit__(self, *_: object) -> None:
         logging.getLogger("valaro").removeHandler(self)
-        for words in self._kept:
-            tell(words)
+        for record, words in self._kept:
+            _write(record, words)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ def devices() -> None:
     inputs: list[found.AudioInput] = []
     default: int | None = None
     try:
-        inputs, default = found.inputs(), found.default_index()
+        own, default = found.listing()
+        inputs = found.with_monitors(own)
     except DeviceError as error:
         fault = error
     typer.echo("Audio inputs" if inputs else "Audio inputs: none")

@@ -1,32 +1,43 @@
 """``valaro demo`` and ``valaro listen``: a source through the engine to the sinks until Ctrl-C."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ._separate import SeparateOption, channels_apart, engine_apart, refuse_channel_maps
+from .outputs import (
+    ConfigOption,
+    LagOption,
+    ListenerOption,
+    MidiInOption,
+    MidiOption,
+    NoDisplayOption,
+    OffsetOption,
+    OscInOption,
+    OscOption,
+    Outputs,
+    PlainOption,
+    QueryOption,
+    RateOption,
+    RecordOption,
+    Wanted,
+    read_config,
+)
+from .replay import send_again
+from .upkeep import CheckpointOption, LogOption, MetricsOption, Upkeep
+
 if TYPE_CHECKING:
+    from ...models.tracker import Policy
+    from ..config import Config
     from ..messages import Affect
-    from ..protocols import Sink, Source
-    from ..saving import Saving
-    from ..session import Session, Stoppable
-    from ..sinks import Recorder, Terminal
-    from ._notices import Notices
+    from ..protocols import Source
+    from ..session import Counters, Session, Stoppable
 
 DEFAULT_OSC = "127.0.0.1:9000"
 
-OscOption = Annotated[
-    list[str] | None,
-    typer.Option("--osc", metavar="HOST:PORT", help="Send OSC there; may be given several times. IPv6: \\[::1]:9000."),
-]
-PlainOption = Annotated[
-    bool, typer.Option("--osc-messages", metavar="", help="Plain OSC messages, for receivers that mishandle bundles.")
-]
-RecordOption = Annotated[
-    Path | None, typer.Option("--record", metavar="FILE", help="Write every emission to a new file, as JSON lines.")
-]
 SaveOption = Annotated[
     Path | None,
     typer.Option("--save-audio", metavar="FILE", help="Write what was heard to a new sound file (WAV), exactly."),
@@ -34,29 +45,68 @@ SaveOption = Annotated[
 ModelOption = Annotated[
     Path | None, typer.Option("--model", metavar="BUNDLE", help="Use this model bundle instead of the built-in one.")
 ]
-NoDisplayOption = Annotated[bool, typer.Option("--no-display", metavar="", help="Show nothing.")]
+DecoderOption = Annotated[
+    str | None,
+    typer.Option("--decoder", metavar="NAME", help="Whose heatmap: aeg, crf, lstm, or the fusion of them (default)."),
+]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        metavar="drift|hold|pass",
+        help="What talk and noise do: let the heatmap drift to neutral (default), hold it, or be heard as music is.",
+    ),
+]
+DEFAULT_DECODER = "fusion"
 
 
 def demo(
     seconds: Annotated[float | None, typer.Option(help="End after so much music; without it, at Ctrl-C.")] = None,
+    config: ConfigOption = None,
     osc: OscOption = None,
     osc_messages: PlainOption = False,
+    osc_rate: RateOption = None,
+    midi: MidiOption = None,
+    midi_in: MidiInOption = None,
+    osc_in: OscInOption = None,
+    oscquery: QueryOption = None,
+    offset: OffsetOption = None,
+    listener: ListenerOption = None,
+    lag: LagOption = None,
     record: RecordOption = None,
     save_audio: SaveOption = None,
     model: ModelOption = None,
+    decoder: DecoderOption = None,
     no_display: NoDisplayOption = False,
 ) -> None:
     """Play the built-in four-mood piece through the whole chain: no hardware needed.
 
     The sound is not played aloud: the live heatmap shows what is heard, and --save-audio keeps it.
-    OSC goes to 127.0.0.1:9000 unless --osc says otherwise.
+    OSC goes to 127.0.0.1:9000 unless --osc or --config says otherwise.
     """
     from ..demo import DemoSource
     from ..errors import InputError
 
     if seconds is not None and not 0 < seconds < float("inf"):
         raise InputError(f"--seconds must be above zero, not {seconds:g}")
-    _live(DemoSource, osc or [DEFAULT_OSC], not osc_messages, record, save_audio, model, not no_display, seconds)
+    settings = read_config(config)
+    if not osc and (settings is None or not settings.osc):
+        osc = [DEFAULT_OSC]
+    wanted = Wanted(
+        settings,
+        osc=tuple(osc or ()),
+        bundle=not osc_messages,
+        rate=osc_rate,
+        midi=midi,
+        osc_in=osc_in,
+        oscquery=oscquery,
+        offset=offset,
+        record=record,
+        display=not no_display,
+        listener=listener,
+        midi_in=midi_in,
+    )
+    _live(DemoSource, wanted, save_audio, _model(model, decoder, settings), lag, seconds)
 
 
 def listen(
@@ -67,6 +117,7 @@ def listen(
     channels: Annotated[
         str | None, typer.Option(metavar="1,2", help="Which channels of the input, counted from 1; all otherwise.")
     ] = None,
+    separate: SeparateOption = False,
     file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Hear a sound file instead, paced as live, to its end.")
     ] = None,
@@ -74,19 +125,36 @@ def listen(
         Path | None,
         typer.Option(metavar="FILE", help="Send a recording of --record again, at its own pace, instead of listening."),
     ] = None,
+    config: ConfigOption = None,
     osc: OscOption = None,
     osc_messages: PlainOption = False,
+    osc_rate: RateOption = None,
+    midi: MidiOption = None,
+    midi_in: MidiInOption = None,
+    osc_in: OscInOption = None,
+    oscquery: QueryOption = None,
+    offset: OffsetOption = None,
+    listener: ListenerOption = None,
+    lag: LagOption = None,
     record: RecordOption = None,
     save_audio: SaveOption = None,
     model: ModelOption = None,
+    decoder: DecoderOption = None,
+    policy: PolicyOption = None,
+    checkpoint: CheckpointOption = None,
+    metrics: MetricsOption = None,
+    log: LogOption = None,
     no_display: NoDisplayOption = False,
 ) -> None:
     """Track live music until Ctrl-C.
 
     In a terminal the live heatmap is shown; without one (a pipe, a log) each emission is a line of text.
+    What an option leaves open, the config file says; --osc adds to the file's destinations.
     """
     from ..errors import InputError
+    from ._notices import speak
 
+    speak(log or "text")  # what is wrong with the config is said so too
     given = [
         name for name, value in (("--device", device), ("--file", file), ("--replay", replay)) if value is not None
     ]
@@ -94,118 +162,144 @@ def listen(
         raise InputError(f"{' and '.join(given)} exclude each other: choose one")
     if channels is not None and (file or replay):
         raise InputError("--channels belongs to an audio input: leave it out")
+    settings = read_config(config)
+    wanted = Wanted(
+        settings,
+        osc=tuple(osc or ()),
+        bundle=not osc_messages,
+        rate=osc_rate,
+        midi=midi,
+        osc_in=osc_in,
+        oscquery=oscquery,
+        offset=offset,
+        record=record,
+        display=not no_display,
+        listener=listener,
+        midi_in=midi_in,
+    )
+    upkeep = Upkeep.wanted(settings, checkpoint, metrics, log)
+    speak(upkeep.log)
     if replay is not None:
+        if checkpoint is not None or metrics is not None:
+            raise InputError("--checkpoint and --metrics have no say in a replay: leave them out")
         if model is not None:
             raise InputError("--model has no say in a replay: leave it out")
+        if decoder is not None:
+            raise InputError("--decoder has no say in a replay: leave it out")
+        if policy is not None:
+            raise InputError("--policy has no say in a replay: leave it out")
         if save_audio is not None:
             raise InputError("--save-audio: a replay has no sound to save; leave it out")
-        _replay(replay, osc or [], not osc_messages, record, not no_display)
+        if midi_in is not None:
+            raise InputError("--midi-in has no say in a replay, which learns nothing: leave it out")
+        if lag is not None:
+            raise InputError("--lag has no say in a replay, which learns nothing: leave it out")
+        if separate:
+            raise InputError("--separate has no say in a replay, which has the channels that it has: leave it out")
+        send_again(replay, wanted)
         return
     chosen = None if channels is None else _channel_numbers(channels)
+    if settings is not None:
+        separate = separate or settings.separate
+        if file is None:
+            device = settings.device if device is None else device
+            chosen = list(settings.channels) if chosen is None and settings.channels is not None else chosen
+    apart = channels_apart(chosen, wanted, lag) if separate else None
 
     def source() -> "Source":
         from ..sources import AudioFile, Microphone
 
         return AudioFile(file, paced=True) if file is not None else Microphone(device, chosen)
 
-    _live(source, osc or [], not osc_messages, record, save_audio, model, not no_display)
+    chosen_model = _model(model, decoder, settings)
+    judged = _policy(policy, settings)
+    _live(source, wanted, save_audio, chosen_model, lag, upkeep=upkeep, separate=apart, policy=judged)
 
 
-class Outputs:
-    """The sinks that the options ask for, and what the picture's foot says about them."""
+def _model(path: Path | None, decoder: str | None, settings: "Config | None") -> tuple[Path | None, str]:
+    """The bundle and the decoder: the options', else the config's, else the built-in one and the fusion."""
+    if settings is not None:
+        path = settings.model if path is None else path
+        decoder = settings.decoder if decoder is None else decoder
+    return path, decoder or DEFAULT_DECODER
 
-    def __init__(self, osc: list[str], bundle: bool, notices: "Notices") -> None:
-        from ..sinks import Osc
 
-        self.notices = notices
-        self._oscs: list[Osc] = [Osc(destination, bundle) for destination in osc]
-        self._recorder: Recorder | None = None
-        self._terminal: Terminal | None = None
-        self.saving: Saving | None = None
-        self.losses: Callable[[], list[str]] = list
+def _policy(named: str | None, settings: "Config | None") -> "Policy":
+    """The option's, else the config's, else to drift."""
+    from ..errors import InputError
 
-    def open(self, title: str, record: Path | None, display: bool, running: "Callable[[], Stoppable]") -> list["Sink"]:
-        """Open the recording and the screen, last of all, when everything else is known to work."""
-        from ..sinks import Recorder, Terminal
-
-        self._recorder = None if record is None else Recorder(record)
-        if display:
-            self._terminal = Terminal(title, self.status, unread=lambda: running().stop())
-            self.notices.held = self._terminal.live
-        return [sink for sink in (*self._oscs, self._recorder, self._terminal) if sink is not None]
-
-    def close(self) -> None:
-        """Close all; the screen is given back."""
-        for each in (*self._oscs, self._recorder, self._terminal, self.saving):
-            if each is not None:
-                each.close()
-        self.notices.held = False
-
-    def status(self) -> list[str]:
-        """Lines for the foot: where things go, what was lost, the newest notice, how to end."""
-        lines = [_with_faults(f"OSC to {osc.destination}", osc.faults) for osc in self._oscs]
-        if self._recorder is not None:
-            lines.append(_with_faults(f"recording {self._recorder.path}", self._recorder.faults))
-        if self.saving is not None:
-            lines.append(f"saving the sound to {self.saving.path}{'  (failed)' if self.saving.failed else ''}")
-        lines += [f"lost: {', '.join(lost)}"] if (lost := self.losses()) else []
-        lines += [self.notices.latest] if self.notices.latest else []
-        return [*lines, "Ctrl-C ends"]
+    if named is None:
+        return (settings.policy if settings is not None else None) or "drift"
+    if named in ("drift", "hold", "pass"):
+        return named
+    raise InputError(f"--policy {named!r}: choose drift, hold or pass")
 
 
 def _live(
     make_source: Callable[[], "Source"],
-    osc: list[str],
-    bundle: bool,
-    record: Path | None,
+    wanted: Wanted,
     save_audio: Path | None,
-    model: Path | None,
-    display: bool,
+    model: tuple[Path | None, str],
+    lag: float | None,
     seconds: float | None = None,
+    upkeep: Upkeep | None = None,
+    separate: Sequence[int] | None = None,
+    policy: "Policy" = "drift",
 ) -> None:
+    """``separate``: the numbers of the source's channels, each to be tracked by itself; empty: as they are counted."""
+    from ..logs import Repeats
     from ..session import EngineLike, Session, stop_on_signals
     from ._notices import Notices, compiling_told, libraries_silenced, tell
 
-    with libraries_silenced(), Notices() as notices, ExitStack() as stack:
-        outputs = Outputs(osc, bundle, notices)
+    if separate is None and wanted.config is not None:
+        refuse_channel_maps(wanted.config)
+    upkeep = upkeep or Upkeep()
+    with libraries_silenced(), Notices(Repeats()) as notices, ExitStack() as stack:
+        outputs = Outputs(wanted, notices)
         stack.callback(outputs.close)
         source = make_source()
         with compiling_told():
             from ...models import load_bundle
             from ..engine import Engine
-        engine: EngineLike = Engine(load_bundle(model), source.rate)
+            from ..learning import LAG, Learning
+        bundle_path, decoder = model
+        bundle = load_bundle(bundle_path)
+        if separate is None:
+            learning = outputs.learning = Learning(bundle, outputs.controls, lag=LAG if lag is None else lag)
+            outputs.controls.hear_ratings(learning.rate)
+            learning.load()
+            tracker, title, whose = Engine(bundle, source.rate, decoder, learning, policy), source.name, decoder
+        else:
+            tracker = engine_apart(bundle, source, separate, decoder, outputs.controls, policy)
+            numbers_apart = ", ".join(map(str, tracker.engines))
+            title, whose = f"{source.name}, channels {numbers_apart}", f"{decoder} of channels {numbers_apart}"
+        engine: EngineLike = tracker
         if save_audio is not None:
             from ..saving import Saving
 
             engine = outputs.saving = Saving(engine, save_audio, source.rate, source.channels)
-        sinks = outputs.open(source.name, record, display, lambda: session)
+        sinks = outputs.open(title, lambda: session)
+
+        def numbers() -> "Counters | None":
+            return outputs.counters()  # there is no session yet
+
+        kept = upkeep.sinks(tracker, bundle, bundle_path, whose, source.rate, numbers, outputs.faults)
+        for each in kept:
+            stack.callback(each.close)
+        sinks += kept
         if seconds is not None:
             sinks.append(_Until(seconds, lambda: session))
         session = Session(source, engine, sinks)
-        outputs.losses = lambda: _losses(session, source.rate)
+        outputs.counters = lambda: session.counters
+        outputs.losses_of_sound = lambda: _losses(session, source.rate)
         with stop_on_signals(session):
             session.run()
     counters = session.counters
-    lost = _losses(session, source.rate)
+    lost = [*_losses(session, source.rate), *outputs.losses()]
     tell(
         f"heard {counters.frames / source.rate:.1f} s, sent {counters.emissions} emissions, "
         + (f"lost {', '.join(lost)}" if lost else "lost nothing")
     )
-
-
-def _replay(path: Path, osc: list[str], bundle: bool, record: Path | None, display: bool) -> None:
-    from ..session import stop_on_signals
-    from ..sinks import Replay
-    from ._notices import Notices, tell
-
-    with Notices() as notices, ExitStack() as stack:
-        outputs = Outputs(osc, bundle, notices)
-        stack.callback(outputs.close)
-        player = Replay(path)
-        sinks = outputs.open(f"replay of {path}", record, display, lambda: player)
-        with stop_on_signals(player):
-            sent = player.run(sinks)
-    tell(f"sent {sent} emissions")
 
 
 class _Until:
@@ -228,15 +322,13 @@ def _losses(session: "Session", rate: int) -> list[str]:
     counters = session.counters
     found = [
         (counters.dropped / rate, "s of sound"),
+        (counters.losses, "times the input"),
+        (counters.filled / rate, "s of it filled with silence"),
         (counters.flags, "device faults"),
         (counters.bad_samples, "samples that were no numbers"),
         (counters.sink_faults, "times an output"),
     ]
     return [f"{count:.3g} {what}" for count, what in found if count]
-
-
-def _with_faults(words: str, faults: int) -> str:
-    return f"{words}  ({faults} not delivered)" if faults else words
 
 
 def _channel_numbers(text: str) -> list[int]:

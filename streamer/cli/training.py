@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,20 +46,107 @@ def evaluate(
     as_json: Annotated[
         bool, typer.Option("--json", metavar="", help="JSON on standard output instead of tables.")
     ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", metavar="", help="Tables in Markdown, as the model card has them.")
+    ] = False,
+    robust: Annotated[
+        bool, typer.Option("--robust/--clean", help="Also with noise, in a room, over a phone, at another gain.")
+    ] = True,
+    curve: Annotated[
+        bool, typer.Option("--components", metavar="", help="Only the likelihood over the number of components.")
+    ] = False,
+    personal: Annotated[
+        bool, typer.Option("--personal", metavar="", help="Only what adaptation to a listener is worth, by ratings.")
+    ] = False,
+    activity: Annotated[
+        bool, typer.Option("--activity", metavar="", help="Only how well music is told from speech and noise.")
+    ] = False,
+    diagram: Annotated[
+        Path | None, typer.Option("--diagram", metavar="PNG", help="Draw the reliability. Needs the extra 'plot'.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random numbers: the same seed gives the same figures.")] = 0,
 ) -> None:
-    """Print the accuracy tables: of a fresh model for each fold, or of the given bundle."""
+    """Print the accuracy tables: of a fresh model for each fold, or of the given bundle.
+
+    What was learnt for the folds is kept in the cache: the first run takes an hour or more, the next some minutes.
+    """
     from rich.console import Console
 
+    from ..errors import InputError
     from ._notices import Notices, compiling_told, tell
 
+    if as_json and markdown:
+        raise InputError("--json and --markdown exclude each other: choose one")
+    if curve and model is not None:
+        raise InputError("--components compares mixtures that it fits itself: leave --model out")
+    if curve and diagram is not None:
+        raise InputError("--components measures no reliability to draw: leave --diagram out")
+    for chosen, option, part in ((personal, "--personal", _personal), (activity, "--activity", _activity)):
+        if chosen:
+            if curve or model is not None or diagram is not None or (personal and activity):
+                raise InputError(f"{option} stands alone: leave --components, --model, --diagram and the like out")
+            _evaluate_part(part, data, as_json, markdown, seed)
+            return
+    if diagram is not None:
+        from ..plot import require_matplotlib
+
+        require_matplotlib()
+        if not diagram.absolute().parent.is_dir():  # told before the measuring, not after its hour
+            raise InputError(f"--diagram {diagram}: there is no folder {diagram.parent}")
     with Notices():
         with compiling_told():
+            from ...models.training import report
+            from ...models.training.evaluate import component_curve
             from ...models.training.evaluate import evaluate as measure
-            from ...models.training.evaluate import tables
-        result = measure(data, bundle=model, progress=tell)
+        if curve:
+            found = component_curve(data, seed=seed, progress=tell)
+            calibrations = {}
+        else:
+            found, calibrations = measure(data, bundle=model, seed=seed, robust=robust, progress=tell)
     if as_json:
-        typer.echo(json.dumps(result, indent=2))
+        typer.echo(json.dumps(found, indent=2, allow_nan=False))
+    elif markdown:
+        typer.echo(report.markdown(found))
+    else:
+        console = Console()
+        for table in report.tables(found):
+            console.print(table)
+    if diagram is not None:
+        report.reliability_diagram(calibrations, diagram)
+        tell(f"drew {diagram}")
+
+
+def _personal(data: Path, seed: int) -> tuple[Any, str]:
+    from ...models.training import personal_eval
+    from ._notices import tell
+
+    found = personal_eval.evaluate_personal(data, tell, seed=seed)
+    return found, personal_eval.personal_markdown(found)
+
+
+def _activity(data: Path, seed: int) -> tuple[Any, str]:
+    from ...models.training import activity_eval, activity_report
+    from ._notices import tell
+
+    found = activity_eval.evaluate_activity(data, seed=seed, progress=tell)
+    return found, activity_report.activity_markdown(found)
+
+
+def _evaluate_part(
+    part: Callable[[Path, int], tuple[Any, str]], data: Path, as_json: bool, markdown: bool, seed: int
+) -> None:
+    """What a part found, and the same in Markdown, which is plain enough to be read in a terminal too."""
+    from ._notices import Notices
+
+    with Notices():
+        found, text = part(data, seed)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, allow_nan=False))
         return
-    console = Console()
-    for table in tables(result):
-        console.print(table)
+    if markdown:
+        typer.echo(text)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(text))

@@ -17,6 +17,8 @@ import soundfile
 from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_message import OscMessage
 from valaro.models import load_bundle
+from valaro.models.tracker import POLICIES
+from valaro.models.training.noises import NOISES
 from valaro.streamer.cli import run
 from valaro.streamer.cli._notices import Notices
 from valaro.streamer.cli.live import _losses
@@ -70,13 +72,18 @@ def test_help_names_every_command(capsys: Captured) -> None:
     assert run([]) == 0
     assert run(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in ("demo", "listen", "devices", "analyze", "train", "evaluate"):
+    for command in (
+        *("demo", "listen", "replay", "presets", "devices", "analyze", "rate", "calibrate", "listeners"),
+        *("doctor", "train", "evaluate"),
+    ):
         assert command in text
         assert run([command, "--help"]) == 0
     text = capsys.readouterr().out
     for option in (
         *("--seconds", "--osc", "--device", "--channels", "--file", "--record", "--replay", "--model", "--no-display"),
-        *("--save-audio", "--format", "--output", "--plot", "--data", "--json"),
+        *("--config", "--midi", "--midi-in", "--osc-in", "--oscquery", "--osc-rate", "--offset", "--speed", "--loop"),
+        *("--save-audio", "--format", "--output", "--plot", "--data", "--json", "--checkpoint", "--metrics", "--log"),
+        *("--separate", "--jobs", "--skip-existing"),
     ):
         assert option in text
 
@@ -107,7 +114,9 @@ def test_version(capsys: Captured) -> None:
         ["listen", "--file", "no-such-file.wav"],
         ["listen", "--replay", "no-such-file.jsonl"],
         ["listen", "--replay", "a.jsonl", "--model", "b"],
+        ["listen", "--replay", "a.jsonl", "--midi-in", "knobs"],
         ["listen", "--replay", "a.jsonl", "--save-audio", "b.wav"],
+        ["listen", "--replay", "a.jsonl", "--decoder", "aeg"],
         ["listen", "--osc", "127.0.0.1:99999"],
         ["demo", "--seconds", "1", "--model", "no-such-bundle"],
         ["train"],
@@ -115,6 +124,8 @@ def test_version(capsys: Captured) -> None:
         ["evaluate", "--data"],
         ["evaluate", "--data", "no-such-folder"],
         ["evaluate", "--data", ".", "--model", "no-such-bundle", "--json"],
+        ["evaluate", "--data", ".", "--json", "--markdown"],
+        ["evaluate", "--data", ".", "--model", "a-bundle", "--components"],
     ],
 )
 def test_bad_input_is_one_line_and_code_2(arguments: list[str], capsys: Captured) -> None:
@@ -132,9 +143,14 @@ def test_a_model_that_could_not_be_written_is_refused_before_the_training(
     assert f"{song} is a file" in one_line(capsys.readouterr().err)
 
 
-def test_an_unresolvable_host_is_one_line_and_code_1(capsys: Captured) -> None:
-    assert run(["demo", "--seconds", "1", "--osc", "no-such-host.invalid:9000"]) == 1
-    assert "no-such-host.invalid" in one_line(capsys.readouterr().err)
+def test_an_unresolvable_host_is_one_line_and_the_show_goes_on(bundle: Path, capsys: Captured) -> None:
+    host = "no-such-host.invalid:9000"
+    assert run(["demo", "--seconds", "1", "--osc", host, "--model", str(bundle), "--no-display"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if host in line] == [
+        f"valaro: OSC {host}: the host cannot be found, check its name; sending goes on"
+    ]
+    assert "sent 2 emissions" in told[-1]
 
 
 def test_analyze_gives_the_numbers_of_live(song: Path, bundle: Path, capsys: Captured) -> None:
@@ -152,6 +168,50 @@ def test_analyze_gives_the_numbers_of_live(song: Path, bundle: Path, capsys: Cap
         assert np.array(record["heatmap"]) == pytest.approx(affect.heatmap, abs=1e-6)
         assert sum(map(sum, record["heatmap"])) == pytest.approx(1.0)
         assert Affect.from_record(record).valence == record["valence"]
+
+
+def test_each_decoder_can_be_asked_alone(song: Path, capsys: Captured) -> None:
+    said = {}
+    for decoder in ("fusion", "aeg", "crf", "lstm"):
+        assert run(["analyze", str(song), "--decoder", decoder]) == 0
+        said[decoder] = np.array([record["heatmap"] for record in records(capsys.readouterr().out)])
+        assert said[decoder].sum(axis=(1, 2)) == pytest.approx(1.0)
+    assert len({heatmaps.tobytes() for heatmaps in said.values()}) == len(said)
+    assert run(["analyze", str(song)]) == 0
+    plain = np.array([record["heatmap"] for record in records(capsys.readouterr().out)])
+    assert np.array_equal(plain, said["fusion"])  # the default
+
+
+@pytest.mark.parametrize("command", [["analyze", "song"], ["demo", "--seconds", "1"], ["listen", "--file", "song"]])
+def test_a_decoder_that_is_not_there_is_one_line_that_names_those_that_are(
+    command: list[str], song: Path, capsys: Captured
+) -> None:
+    arguments = [str(song) if word == "song" else word for word in command]
+    assert run([*arguments, "--decoder", "oracle"]) == 2
+    line = one_line(capsys.readouterr().err)
+    assert "'oracle'" in line
+    assert "fusion, aeg, crf, lstm" in line
+
+
+def test_the_config_says_what_noise_may_do(tmp_path: Path, capsys: Captured) -> None:
+    hiss = NOISES["hiss"](7 * RATE, np.random.default_rng(4))
+    sound = np.concatenate([demo_piece(RATE)[: 4 * RATE], 0.1 * hiss]).astype(np.float32)
+    soundfile.write(tmp_path / "song.wav", sound, RATE, subtype="FLOAT")
+    config, record = tmp_path / "show.toml", tmp_path / "show.jsonl"
+    config.write_text('policy = "hold"\n')
+    arguments = ["listen", "--file", str(tmp_path / "song.wav"), "--config", str(config), "--no-display"]
+    assert run([*arguments, "--record", str(record)]) == 0
+    capsys.readouterr()
+    heard = np.array([each["heatmap"] for each in records(record.read_text())])
+    expected = {}
+    for policy in POLICIES:
+        engine = Engine(load_bundle(), RATE, policy=policy)
+        expected[policy] = np.array([affect.heatmap for affect in engine.push(sound) + engine.finish()])
+    assert heard == pytest.approx(expected["hold"], abs=1e-6)
+    for other in ("drift", "pass"):
+        assert np.abs(heard[-1] - expected[other][-1]).sum() > 0.01
+    assert run([*arguments, "--policy", "dance"]) == 2
+    assert "--policy 'dance': choose drift, hold or pass" in one_line(capsys.readouterr().err)
 
 
 def test_csv_and_npz_say_the_same(song: Path, bundle: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -292,7 +352,7 @@ def test_demo_prints_sends_and_records_the_same(bundle: Path, tmp_path: Path) ->
     assert "sent 3 emissions, lost nothing" in one_line(done.stderr)
     found = records(recording.read_text())
     assert [record["time"] for record in found] == [0.5, 1.0, 1.5]
-    assert [list(record) for record in found] == [FIELDS[1:]] * 3
+    assert [list(record) for record in found] == [[*FIELDS[1:], "sent"]] * 3
     for packet, record in zip(packets, found, strict=True):
         messages = {each.address: each.params for each in OscBundle(packet) if isinstance(each, OscMessage)}
         assert messages["/valaro/time"] == [record["time"]]
@@ -308,10 +368,13 @@ def test_a_file_is_heard_to_its_end_and_a_replay_repeats_it(
     assert run(["analyze", str(song), "--model", str(bundle)]) == 0
     analyzed = records(capsys.readouterr().out)
     heard = records(first.read_text())
+    paces = [record.pop("sent") for record in heard]
+    assert paces == sorted(paces)
     assert [{"file": str(song)} | record for record in heard] == analyzed
     assert run(["listen", "--replay", str(first), "--record", str(second)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(heard)
-    assert second.read_text() == first.read_text()
+    again = records(second.read_text())
+    assert [{name: value for name, value in record.items() if name != "sent"} for record in again] == heard
     assert run(["listen", "--replay", str(first), "--record", str(second)]) == 2
     assert "exists already" in one_line(capsys.readouterr().err)
 
@@ -328,6 +391,21 @@ def test_a_file_of_a_tenth_of_a_second_is_one_line(bundle: Path, tmp_path: Path,
     soundfile.write(short, np.zeros(RATE // 10), RATE)
     assert run(["listen", "--file", str(short), "--model", str(bundle)]) == 2
     assert "0.5 s" in one_line(capsys.readouterr().err)
+
+
+def test_ctrl_c_while_it_still_loads_ends_it_quietly() -> None:
+    loading = """
+import os, signal, sys
+class Impatience:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Impatience())
+from valaro.streamer.__main__ import start
+start()
+"""
+    done = subprocess.run([sys.executable, "-c", loading], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -479,3 +557,12 @@ def test_what_was_heard_is_kept_and_analyzes_alike(song: Path, bundle: Path, tmp
     assert [record["heatmap"] for record in analyzed] == [record["heatmap"] for record in records(shown.read_text())]
     assert run([*listen, "--save-audio", str(sound)]) == 2
     assert "exists already" in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("option", ["--personal", "--activity"])
+def test_an_evaluation_of_a_part_stands_alone(option: str, tmp_path: Path, capsys: Captured) -> None:
+    assert run(["evaluate", "--data", str(tmp_path), option, "--components"]) == 2
+    assert f"{option} stands alone" in one_line(capsys.readouterr().err)
+    assert run(["evaluate", "--data", str(tmp_path), option]) == 2
+    said = capsys.readouterr().err
+    assert str(tmp_path) in said or "install espeak-ng" in said

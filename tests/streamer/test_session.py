@@ -15,6 +15,7 @@ from valaro.streamer.session import Session, stop_on_signals
 from valaro.streamer.sources import Memory
 
 from .fakes import Collect, CountingEngine, Endless, FullDisk
+from .oscdump import wait_for
 
 HERE = Path(__file__)
 SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
@@ -45,6 +46,18 @@ def test_a_live_source_loses_what_finds_no_room_and_it_is_counted() -> None:
     counters = session.counters
     assert counters.dropped >= 36_000  # the burst alone had that much too many
     assert source.offered == counters.frames + counters.dropped + session._ring.available
+
+
+def test_while_the_input_is_away_the_emissions_say_so() -> None:
+    source, sink = Endless(), Collect()
+    with Session(source, CountingEngine(), [sink]) as session:
+        assert sink.first.wait(30)
+        source.lost, source.losses, source.filled = True, 1, 12_000
+        wait_for(lambda: sink.affects[-1].activity == "lost")
+        source.lost = False
+        wait_for(lambda: sink.affects[-1].activity == "music")
+    assert sink.affects[0].activity == "music"
+    assert (session.counters.losses, session.counters.filled) == (1, 12_000)
 
 
 def test_bad_samples_of_the_engine_are_in_the_counters() -> None:

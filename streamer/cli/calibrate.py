@@ -1,0 +1,312 @@
+"""``valaro calibrate``: asks a listener about the few moments of some music whose rating would tell the most."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from .listeners import Ear, opened, rating_count
+from .live import DEFAULT_DECODER, DecoderOption, ModelOption
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ...models import Bundle
+    from ..calibration import Calibration, Moment
+    from ..listeners import Heard
+    from ..messages import Affect
+    from ..playback import Player
+    from ..sources.feed import Feed
+
+SUFFIXES = frozenset(
+    (".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".w64", ".wav")
+)
+MOST_FILES = 30  # that are heard; of a larger folder as many, spread over it
+MOST_SECONDS = 7200.0  # of sound that are heard, shared out among the files: half a minute's work
+MOST_COUNT = 20  # ratings at a sitting; the store takes no more at once
+PLAYED = 6.0  # s before the moment
+DEMO_RATE = 24_000
+_ELSEWHERE = "listen elsewhere, to what is named here"
+_TRIES = 20  # answers to one question: what repeats itself is no person
+
+
+class Question(NamedTuple):
+    """A moment as the listener meets it: ``title`` names the piece, ``sound`` is that piece."""
+
+    title: str
+    sound: "Feed"
+    moment: "Moment"
+
+
+def calibrate(
+    listener: Annotated[str, typer.Option(metavar="NAME", help="Who is asked.")],
+    music: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE|FOLDER", help="Sound files, or folders of them; the built-in piece otherwise."),
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many ratings, 1 to 20.")] = 6,
+    silent: Annotated[
+        bool, typer.Option("--silent", metavar="", help="Play nothing: only say what to listen to.")
+    ] = False,
+    model: ModelOption = None,
+    decoder: DecoderOption = None,
+) -> None:
+    """Get to know a listener by asking about the few moments that would tell the most.
+
+    The six seconds before each are played, where there is an audio output. The answer is two numbers, valence and
+    arousal, from -1 to 1; or s to skip the moment, r to hear it again, q to end. Each rating is kept at once.
+    """
+    from ..errors import InputError
+    from ._notices import Notices, compiling_told
+
+    if not 1 <= count <= MOST_COUNT:
+        raise InputError(f"--count must be from 1 to {MOST_COUNT}, not {count}")
+    with Notices(), opened() as store:
+        store.count(listener)  # a name that cannot be shows before anything is heard
+        pieces = _pieces(music or [])
+        with compiling_told():
+            from ...models import load_bundle
+        from ..calibration import Calibration
+
+        bundle = load_bundle(model)
+        found = _gathered(pieces, bundle, decoder or DEFAULT_DECODER)
+        if not found:
+            raise InputError("there is no moment to ask about: none of it sounds for 5 s on end")
+        known = Calibration(found, bundle, store.ratings(listener))
+
+        def keep(moment: "Moment", valence: float, arousal: float) -> None:
+            store.add(listener, valence, arousal, moment.heard, time=moment.time, source="cli")
+            known.rate(moment, valence, arousal)
+
+        player = None if silent else _player(demo=not music)
+        _ask(known, pieces, count, player, keep)
+        typer.echo(_learnt(listener, store.count(listener), known))
+
+
+def _pieces(music: Sequence[Path]) -> "dict[str, Feed]":
+    """What is to be heard, by its path. Raises InputError for a path that is no sound file, or a folder without any."""
+    from ..demo import demo_piece
+    from ..errors import AudioFileError, InputError
+    from ..sources import AudioFile, Memory
+    from ._notices import tell
+
+    if not music:
+        return {"": Memory(demo_piece(DEMO_RATE), DEMO_RATE, name="the built-in piece")}
+    paths: dict[Path, bool] = {}  # and whether it was named itself
+    for path in music:
+        inside = _inside(path) if path.is_dir() else None
+        if inside is not None and not inside:
+            raise InputError(f"{path}: there is no sound file in this folder")
+        paths |= {each: False for each in inside or [] if each not in paths} if inside else {path: True}
+    every = list(paths)
+    if len(every) > MOST_FILES:
+        every = [every[index * len(every) // MOST_FILES] for index in range(MOST_FILES)]
+        tell(f"{MOST_FILES} of {len(paths)} files are heard, spread over all of them")
+    pieces: dict[str, Feed] = {}
+    for path in every:
+        try:
+            pieces[str(path)] = AudioFile(path)
+        except AudioFileError as fault:
+            if paths[path]:
+                raise
+            tell(f"{fault}; it is left out")
+    return pieces
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The sound files of a folder and all folders in it, by their names; hidden ones, as macOS leaves them, not."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def _gathered(pieces: "dict[str, Feed]", bundle: "Bundle", decoder: str) -> "list[Moment]":
+    """Hear all pieces, under a line that says how far it is. Raises BundleError for a decoder that is not there."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from ..calibration import askable
+    from ..errors import AudioFileError
+    from ._notices import tell
+
+    bundle.pool(decoder)
+    found: list[Moment] = []
+    with Console(stderr=True).status("") as line:
+        for number, (file, sound) in enumerate(pieces.items(), start=1):
+            which = f"hearing {number} of {len(pieces)}: {_shown(sound.name)}"
+            emissions = _emissions(sound, bundle, decoder, MOST_SECONDS / len(pieces))
+            try:
+                found += askable(
+                    file, emissions, lambda time, which=which: line.update(Text(f"{which} {_clock(time)}"))
+                )
+            except AudioFileError as fault:
+                tell(f"{fault}; it is left out")
+    return found
+
+
+def _emissions(
+    sound: "Feed", bundle: "Bundle", decoder: str, seconds: float
+) -> "Iterator[tuple[Affect, Heard | None]]":
+    """A piece's emissions, up to so many seconds of it, and the evidence of each."""
+    from ..engine import Engine
+    from ._signals import between_steps
+
+    ear = Ear(bundle)
+    engine = Engine(bundle, sound.rate, decoder, ear)
+    with between_steps() as let_signals_through:
+        for block in sound.blocks():
+            for affect in engine.push(block):
+                if affect.time > seconds:
+                    return
+                yield affect, ear.history.at(affect.time)
+            let_signals_through()
+
+
+def _player(*, demo: bool) -> "Player | None":
+    """The audio output; None, which is told in one line, where there is none."""
+    from ..errors import DeviceError
+    from ..playback import Player
+    from ._notices import tell
+
+    try:
+        return Player()
+    except DeviceError as fault:
+        tell(f"{fault}: " + ("`valaro demo --seconds 64 --save-audio FILE` writes the piece" if demo else _ELSEWHERE))
+        return None
+
+
+def _ask(
+    known: "Calibration",
+    pieces: "dict[str, Feed]",
+    count: int,
+    player: "Player | None",
+    keep: "Callable[[Moment, float, float], None]",
+) -> None:
+    """Ask until there are ``count`` ratings, nothing is left to ask about, or the listener ends it."""
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # bytes that are no text are no answer, and no fault either
+    typer.echo("Valence: -1 unpleasant, 1 pleasant. Arousal: -1 calm, 1 excited.")
+    given = 0
+    while given < count:
+        moment = known.next()
+        if moment is None:
+            typer.echo("there is no other moment to ask about")
+            return
+        sound = pieces[moment.file]
+        title = f"{given + 1} of {count}: {_shown(sound.name)}"
+        answer = _answer(Question(title, sound, moment), player)
+        if answer is None:
+            return
+        if answer:
+            keep(moment, *answer)
+            given += 1
+
+
+def _answer(question: Question, player: "Player | None") -> "tuple[float, float] | tuple[()] | None":
+    """Valence and arousal; () to skip the moment, None to end. InputError when no end of answers is one."""
+    from ..errors import InputError
+    from ._notices import tell
+
+    moment = question.moment
+    typer.echo(f"{question.title}, {_clock(max(0.0, moment.time - PLAYED))} to {_clock(moment.time)}")
+    again = True
+    for _ in range(_TRIES):
+        if again and player is not None:
+            _play(question, player)
+        line = _line("valence and arousal (s skip, r again, q end): ")
+        word = "" if line is None else line.strip().lower()
+        if line is None or word in ("q", "quit"):
+            return None
+        if word in ("s", "skip"):
+            return ()
+        again = word in ("r", "again")
+        if not again:
+            answer = _numbers(word)
+            if answer is not None:
+                return answer
+            tell("write two numbers from -1 to 1, valence and arousal, such as: 0.5 -0.2")
+    raise InputError(f"{_TRIES} answers, and none is a rating: valaro calibrate --help says what is asked")
+
+
+def _line(prompt: str) -> str | None:
+    """What the listener types, or the next line of a pipe, where nobody needs a prompt; None at the end."""
+    if sys.stdin is None:  # a program without a console
+        return None
+    person = sys.stdin.isatty()
+    if person:
+        typer.echo(prompt, nl=False)
+    line = sys.stdin.readline(1000)
+    if not line and person:
+        typer.echo()
+    return line or None
+
+
+def _numbers(text: str) -> tuple[float, float] | None:
+    try:
+        valence, arousal = map(float, re.split(r"[\s,;]+", text))
+    except ValueError:
+        return None
+    return (valence, arousal) if all(-1.0 <= each <= 1.0 for each in (valence, arousal)) else None  # NaN is not
+
+
+def _play(question: Question, player: "Player") -> None:
+    from ..errors import ValaroError
+    from ._notices import libraries_silenced, tell
+
+    try:
+        sound = excerpt(question.sound, question.moment.time)
+        with libraries_silenced():
+            player.play(sound, question.sound.rate)
+    except ValaroError as fault:  # the output went away, or the file: it can be heard elsewhere
+        tell(f"{fault}: {_ELSEWHERE}")
+
+
+def excerpt(sound: "Feed", end: float) -> "NDArray[np.float32]":
+    """The 6 s (or what there is) of a piece before ``end`` s: (n, channels). AudioFileError for one that shrank."""
+    import numpy as np
+
+    from ..errors import AudioFileError
+
+    last = round(end * sound.rate)
+    first = max(0, last - round(PLAYED * sound.rate))
+    kept: list[NDArray[np.float32]] = []
+    for start, block in _placed(sound):
+        if start >= last:
+            break
+        if start + len(block) > first:
+            kept.append(block[max(0, first - start) : last - start])
+    if not kept:
+        raise AudioFileError(f"{sound.name}: is not what it was any more")
+    return np.concatenate(kept)
+
+
+def _placed(sound: "Feed") -> "Iterator[tuple[int, NDArray[np.float32]]]":
+    start = 0
+    for block in sound.blocks():
+        yield start, block
+        start += len(block)
+
+
+def _learnt(listener: str, count: int, known: "Calibration") -> str:
+    mean, deviation, before = (each.tolist() for each in known.learnt())
+    moved = [
+        f"{name} {shift:+.2f} ± {now:.2f} (± {then:.2f} of a stranger)"
+        for name, shift, now, then in zip(("valence", "arousal"), mean, deviation, before, strict=True)
+    ]
+    return f"{listener}: {rating_count(count)} by now; this music moves by {', '.join(moved)}"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{seconds % 60:04.1f}"
+
+
+def _shown(path: str) -> str:
+    """A file's name as a terminal takes it, whatever is in it."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in Path(path).name)

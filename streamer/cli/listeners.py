@@ -1,0 +1,315 @@
+"""``valaro rate`` and ``valaro listeners``: who listens, and what they said the music feels like."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .live import DEFAULT_DECODER, DecoderOption, ModelOption
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ...models import Bundle
+    from ..listeners import Heard, Listeners, Rated
+    from ..messages import Affect
+    from ..protocols import Block
+    from ..sources import AudioFile
+
+LARGEST = 256 << 20  # bytes of an import: the most ratings that are kept of one listener
+
+app = typer.Typer(name="listeners", help="Profiles: who rated what, and how to take it along or have it forgotten.")
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Who; `valaro listeners list` has the names.")]
+
+
+@app.command("list")
+def list_listeners() -> None:
+    """Name each listener and how many ratings they gave."""
+    with opened() as store:
+        names = store.names()
+    if not names:
+        typer.echo("nobody has rated anything yet: valaro rate --help")
+    width = max(map(len, names), default=0)
+    for name, count in names.items():
+        typer.echo(f"{name:<{width}}  {rating_count(count)}")
+
+
+@app.command()
+def show(name: NameArgument) -> None:
+    """Show what is known of a listener."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    with opened() as store:
+        store.require(name)
+        summary = _summary(store.ratings(name, undone=True))
+    table = Table(title=Text(name.strip()), show_header=False)
+    for what, value in summary.items():
+        table.add_row(Text(what), Text(value))
+    Console().print(table)
+
+
+@app.command()
+def undo(name: NameArgument) -> None:
+    """Take a listener's newest rating back; once more, the one before it.
+
+    A session that is running goes on as it knows them until it ends.
+    """
+    from collections import deque
+
+    from ..errors import InputError
+
+    with opened() as store:
+        newest = deque(store.ratings(name), maxlen=1)
+        if not newest:
+            store.require(name)
+            raise InputError(f"{name} has no rating left to take back")
+        [rated] = newest
+        store.undo(rated.id)
+    typer.echo(
+        f"taken back: {name}'s valence {rated.valence:+.2f}, arousal {rated.arousal:+.2f} of {rated.at:%Y-%m-%d %H:%M}"
+    )
+
+
+@app.command()
+def forget(
+    name: NameArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask whether it is meant.")] = False,
+) -> None:
+    """Delete all that is known of a listener, for good.
+
+    A session that is running goes on as it knows them until it ends.
+    """
+    from ..controls import listener_name
+    from ._notices import tell
+
+    with opened() as store:
+        if not yes and listener_name(name) in store.names():  # ratings that cannot be read are to be forgotten too
+            typer.confirm(f"Delete all that {name} ever rated, for good?", abort=True)
+        copies = store.copies(name)
+        count = store.forget(name)  # of nobody too: it clears traces that an earlier attempt had to leave
+        if not count:
+            store.require(name)
+        typer.echo(f"{name} is forgotten: {rating_count(count)} deleted")
+        if copies:
+            tell(f"copies of these ratings stay with {', '.join(copies)}: forget them too if that is meant")
+        for path in store.kept_aside():
+            tell(f"{path}, kept because it is damaged, may still hold some: delete it and what begins with its name")
+
+
+@app.command()
+def like(
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="Whose taste is near; `valaro listeners list`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who is new.")],
+    add: Annotated[
+        bool, typer.Option("--add", metavar="", help="Also to a listener who has rated something already.")
+    ] = False,
+) -> None:
+    """Begin a new listener as another one: with copies of their newest ratings, ten at most.
+
+    The new listener's own ratings soon outweigh them.
+    """
+    with opened() as store:
+        count = store.like(other, name, add=add)
+    typer.echo(f"{name} is like {other}: {rating_count(count)} copied")
+
+
+@app.command()
+def export(
+    name: NameArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="A new file, instead of standard output.")
+    ] = None,
+) -> None:
+    """Write all that is known of a listener as JSON."""
+    from ..errors import InputError, SinkError
+
+    with opened() as store:
+        text = json.dumps(store.export(name), ensure_ascii=False)
+    if output is None:
+        typer.echo(text)
+        return
+    try:
+        with output.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(f"{text}\n")
+    except FileExistsError as fault:
+        raise InputError(f"{output} exists already: export to another file, or remove it first") from fault
+    except OSError as fault:
+        raise SinkError(f"{output} cannot be written: {(fault.strerror or str(fault)).lower()}") from fault
+
+
+@app.command("import")
+def import_listener(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `valaro listeners export` wrote.")],
+) -> None:
+    """Add an exported listener's ratings; those that are here already are not doubled."""
+    from ..errors import InputError
+
+    data = _read(file)
+    with opened() as store:
+        try:
+            name, new = store.import_(data)
+        except InputError as fault:
+            raise InputError(f"{file}: {fault}") from fault
+    typer.echo(f"{name}: {rating_count(new)} added")
+
+
+def rate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The sound file that was heard.")],
+    at: Annotated[float, typer.Option("--at", metavar="SECONDS", help="The moment that the rating is of.")],
+    valence: Annotated[float, typer.Option(help="From -1, unpleasant, to 1, pleasant.")],
+    arousal: Annotated[float, typer.Option(help="From -1, calm, to 1, excited.")],
+    listener: Annotated[str, typer.Option(metavar="NAME", help="Whose rating it is.")],
+    model: ModelOption = None,
+    decoder: DecoderOption = None,
+) -> None:
+    """Keep what a listener says a moment of a sound file feels like: Valaro learns it for this listener."""
+    from ..errors import InputError
+    from ._notices import Notices, compiling_told
+
+    for name, value in (("valence", valence), ("arousal", arousal)):
+        if not -1.0 <= value <= 1.0:  # NaN is not
+            raise InputError(f"--{name} must be from -1 to 1, not {value:g}")
+    if not 0.0 <= at < float("inf"):
+        raise InputError(f"--at must be a time from 0 s on, not {at:g}")
+    with Notices(), opened() as store:
+        # A name that cannot be, and a store that cannot be opened, show before the file is heard.
+        known = store.count(listener)
+        with compiling_told():
+            from ...models import load_bundle
+        affect, heard = heard_at(file, at, load_bundle(model), decoder or DEFAULT_DECODER)
+        store.add(listener, valence, arousal, heard, time=affect.time, source="cli")
+    typer.echo(
+        f"{listener}: valence {valence:+.2f}, arousal {arousal:+.2f} at {affect.time:g} s of {file.name}, "
+        f"where Valaro hears {affect.valence:+.2f}, {affect.arousal:+.2f}; {rating_count(known + 1)} by now"
+    )
+
+
+def heard_at(path: Path, at: float, bundle: "Bundle", decoder: str = "fusion") -> "tuple[Affect, Heard]":
+    """The last emission of a sound file up to ``at`` s, and its evidence.
+
+    Raises AudioFileError for a file that cannot be used, InputError for a time after its end, or before any sound.
+    """
+    from ..engine import Engine
+    from ..errors import InputError
+    from ..sources import AudioFile
+    from ._signals import between_steps
+
+    sound = AudioFile(path)
+    ear = Ear(bundle)
+    engine = Engine(bundle, sound.rate, decoder, ear)
+    found: Affect | None = None
+    frames = 0
+    with between_steps() as let_signals_through:
+        for block, of_the_file in _small_blocks(sound):
+            frames += of_the_file
+            for affect in engine.push(block):
+                if affect.time <= at:
+                    found = affect
+            let_signals_through()
+            if frames > (at + 2.0) * sound.rate:
+                break
+    if at > frames / sound.rate:
+        raise InputError(f"{path}: ends at {frames / sound.rate:.2f} s: --at must lie before")
+    heard = ear.history.at(at)
+    if found is None or heard is None:
+        raise InputError(f"{path}: nothing was heard yet at {at:g} s that could be rated")
+    return found, heard
+
+
+def _small_blocks(sound: "AudioFile") -> "Iterator[tuple[Block, int]]":
+    """A file in blocks of 20 ms, so that no more than one emission comes of each, and of how many frames they are.
+
+    Two seconds of silence come after its end: the resampler is some hundredths behind, and may owe an emission.
+    """
+    import numpy as np
+
+    size = max(1, sound.rate // 50)
+    for block in sound.blocks():
+        for start in range(0, len(block), size):
+            part = block[start : start + size]
+            yield part, len(part)
+    for _ in range(100):
+        yield np.zeros((size, sound.channels), dtype=np.float32), 0
+
+
+class Ear:
+    """Listens along with an engine, and keeps the evidence of the last minute in ``history``."""
+
+    def __init__(self, bundle: "Bundle") -> None:
+        from ..listeners import History
+
+        self.history = History(bundle)
+
+    def hear(
+        self,
+        time: float,
+        theta: "NDArray[np.float64]",
+        heatmap: "NDArray[np.float64]",
+        texture: "NDArray[np.float32]",
+    ) -> "NDArray[np.float64]":
+        """Keep what was heard; the heatmap stays everybody's."""
+        self.history.take(time, theta, heatmap, texture)
+        return heatmap
+
+
+@contextmanager
+def opened() -> "Iterator[Listeners]":
+    """The store of ratings, in the user's data directory."""
+    from ..listeners import open_listeners
+    from ._notices import tell
+
+    with open_listeners(None, tell) as store:
+        yield store
+
+
+def _read(file: Path) -> object:
+    from ..errors import InputError
+
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise InputError(f"{file}: is larger than {LARGEST >> 20} MB: no listener's export")
+        return json.loads(text)
+    except (OSError, ValueError, RecursionError) as fault:  # ValueError: not JSON, not UTF-8, or no name of a file
+        reason = fault.strerror.lower() if isinstance(fault, OSError) and fault.strerror else "not JSON"
+        raise InputError(f"{file}: cannot be read as a listener's export ({reason})") from fault
+
+
+def _summary(ratings: "Iterable[Rated]") -> dict[str, str]:
+    """What to say of at least one rating."""
+    from ...models import grid
+
+    counting, undone, sources, days = [], 0, Counter[str](), []
+    for each in ratings:
+        days.append(f"{each.at:%Y-%m-%d}")
+        if each.undone:
+            undone += 1
+            continue
+        mean, _ = grid.moments(each.heard.heatmap)
+        counting.append((each.valence, each.arousal, float(mean[0]), float(mean[1])))
+        sources[each.source] += 1
+    found = {"ratings": str(len(counting))}
+    if undone:
+        found["taken back"] = str(undone)
+    if counting:
+        valence, arousal, heard_valence, heard_arousal = (
+            sum(each) / len(counting) for each in zip(*counting, strict=True)
+        )
+        found["by way of"] = ", ".join(f"{source} {count}" for source, count in sources.most_common())
+        found["rated on average"] = f"valence {valence:+.2f}, arousal {arousal:+.2f}"
+        found["where Valaro heard"] = f"valence {heard_valence:+.2f}, arousal {heard_arousal:+.2f}"
+    return found | {"first": min(days), "last": max(days)}
+
+
+def rating_count(count: int) -> str:
+    """So many ratings, in words."""
+    return "1 rating" if count == 1 else f"{count} ratings"
