@@ -1,0 +1,5 @@
+"""All targets by name."""
+
+from . import containers, servers, targets
+
+TARGETS = targets.TARGETS | containers.TARGETS | servers.TARGETS
