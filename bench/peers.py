@@ -1,165 +1,205 @@
-"""The same features by Valaro's kernels and by librosa, on the same frames of the same minute.
+"""All frame features beside the libraries that others take for them: `python -m bench.peers [FILE] [--json]`.
 
-librosa gets the whole minute in one call, which suits it best; so do the single kernels. The whole extractor is
-driven as it is live, in blocks of 100 ms, and tells key, chords, roughness, register and pulse besides.
+Everyone gets the same sound at 24 kHz, mono, in memory, and one thread, and gives its features of every 20 ms:
+
+- Valaro: all that it computes, driven as it is live, in blocks of 100 ms. That is more than the others are asked for:
+  keys, chords, intervals, roughness, register, pulse, and the running reference that takes the gain out.
+- librosa: power spectra (2048), log-mel (64), MFCC (20) and their slopes, centroid, spread, roll-off and flatness,
+  onset strength, zero crossings; contrast, and chroma of spectra of 8192, every 100 ms. Each in one call for all.
+- essentia: the same without the slopes, which it has not, by its "standard" algorithms in a loop over the frames, as
+  its users write it. It is AGPL: installed for this comparison alone, and shipped with nothing.
+- openSMILE: the low-level descriptors of two sets of its own, eGeMAPS (25) and ComParE 2016 (65): other features, of
+  speech rather than of harmony, taken for the same ends. Their step of 10 ms is made 20.
+
+Costs are CPU time; medians of rounds in which all take turns, and the medians of the rounds' ratios.
 """
 
+import argparse
+import importlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
-import librosa
 import numpy as np
-from scipy.fft import rfft
-from valaro.kernels import filterbanks, mel, spectrum, tonal
+import soundfile
+import soxr
+from rich.console import Console
+from rich.table import Table
 from valaro.models.features import BLOCK, HOP, HOPS, RATE, FeatureExtractor
 
-from .material import Float32, blocks
+from .families import LONG, MELS, MFCC, SHORT, by_librosa
+from .material import Float32, blocks, costs, minute, song_path
 
-SHORT, LONG = 2048, 8192  # timbre every 20 ms, pitch every 100 ms
-MELS, MFCC, SLOPE = 64, 20, 9
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_PACKAGES = {
+    "librosa": "librosa",
+    "essentia": "essentia",
+    "openSMILE eGeMAPS": "opensmile",
+    "openSMILE ComParE": "opensmile",
+}
 
 
-class Family(NamedTuple):
-    """One kind of features, computed by either side."""
+@dataclass(frozen=True)
+class Speed:
+    """``speed`` and ``ours`` in times real time; ``ratio``: how many times as fast Valaro is, in the same rounds."""
 
     name: str
-    valaro: Callable[[], object]
-    librosa: Callable[[], object]
+    version: str
+    speed: float
+    ours: float
+    ratio: float
 
 
-def families(samples: Float32) -> list[Family]:
-    """Kernels beside librosa's functions, each from the same input: samples, or spectra made beforehand."""
-    power = np.ascontiguousarray(_power(samples, SHORT, HOP).T)
-    long_power = np.ascontiguousarray(_power(samples, LONG, BLOCK).T)
-    log_mel = np.ascontiguousarray(_log_mel(power.T).T)
-    power_t, long_power_t, magnitude_t, log_mel_t = power.T, long_power.T, np.sqrt(power).T, log_mel.T
+def sides(samples: Float32) -> dict[str, Callable[[], object]]:
+    """Who is installed, Valaro first: each a function that computes all its features of ``samples`` (n,) at 24 kHz."""
+    found: dict[str, Callable[[], object]] = {"Valaro": _ours(samples), "librosa": lambda: by_librosa(samples)}
+    for make in (_essentia, _opensmile):
+        try:
+            found |= make(samples)
+        except ImportError:
+            continue  # its absence is seen in the table
+    return found
+
+
+def compared(runs: dict[str, Callable[[], object]], rounds: int, seconds: float) -> list[Speed]:
+    """Run all in turns; the first is Valaro."""
+    taken = costs(runs, rounds)
+    ours = next(iter(taken.values()))
     return [
-        Family("power spectrum", lambda: _our_power(samples), lambda: _power(samples, SHORT, HOP)),
-        Family("log-mel", lambda: _our_log_mel(power), lambda: _log_mel(power_t)),
-        Family("MFCC and slopes", lambda: _our_mfcc(log_mel), lambda: _mfcc(log_mel_t)),
-        Family("spectral shape", lambda: _our_shape(power), lambda: _shape(magnitude_t)),
-        Family("onset strength", lambda: _our_onsets(log_mel), lambda: _onsets(log_mel_t)),
-        Family("zero crossings", lambda: _our_crossings(samples), lambda: _crossings(samples)),
-        Family("spectral contrast", lambda: _our_contrast(power), lambda: _contrast(power_t)),
-        Family("chroma", lambda: _our_chroma(long_power), lambda: _chroma(long_power_t)),
+        Speed(
+            name,
+            _version(_PACKAGES.get(name, "valaro")),
+            seconds / float(np.median(each)),
+            seconds / float(np.median(ours)),
+            float(np.median(each / ours)),
+        )
+        for name, each in taken.items()
     ]
 
 
-def whole(samples: Float32) -> Family:
-    """From samples: all features of Valaro, and librosa's of these families alone."""
-    extractor = FeatureExtractor()
-    pieces = blocks(samples)
+def _ours(samples: Float32) -> Callable[[], object]:
+    extractor, pieces = FeatureExtractor(), blocks(samples)
 
-    def ours() -> None:
+    def run() -> None:
         state = extractor.init()
         for piece in pieces:
             state, _ = extractor.step(state, piece)
 
-    def theirs() -> None:
-        power = _power(samples, SHORT, HOP)
-        log_mel = _log_mel(power)
-        _mfcc(log_mel)
-        _shape(np.sqrt(power))
-        _onsets(log_mel)
-        _crossings(samples)
-        _contrast(power)
-        _chroma(_power(samples, LONG, BLOCK))
-
-    return Family("all features", ours, theirs)
+    return run
 
 
-def _power(samples: Float32, size: int, hop: int) -> Float32:
-    return np.abs(librosa.stft(samples, n_fft=size, hop_length=hop, center=False)) ** 2
-
-
-def _log_mel(power: Float32) -> Float32:
-    return np.log(librosa.feature.melspectrogram(S=power, sr=RATE, n_fft=SHORT, n_mels=MELS, fmin=20.0) + 1e-6)
-
-
-def _mfcc(log_mel: Float32) -> Float32:
-    mfcc = librosa.feature.mfcc(S=log_mel, n_mfcc=MFCC)
-    return librosa.feature.delta(mfcc, width=SLOPE)
-
-
-def _shape(magnitude: Float32) -> None:
-    centroid = librosa.feature.spectral_centroid(S=magnitude, sr=RATE, n_fft=SHORT)
-    librosa.feature.spectral_bandwidth(S=magnitude, sr=RATE, n_fft=SHORT, centroid=centroid)
-    librosa.feature.spectral_rolloff(S=magnitude, sr=RATE, n_fft=SHORT)
-    librosa.feature.spectral_flatness(S=magnitude)
-
-
-def _onsets(log_mel: Float32) -> Float32:
-    return librosa.onset.onset_strength(S=log_mel, sr=RATE, hop_length=HOP)
-
-
-def _crossings(samples: Float32) -> Float32:
-    return librosa.feature.zero_crossing_rate(samples, frame_length=HOP, hop_length=HOP, center=False)
-
-
-def _contrast(power: Float32) -> Float32:
-    blocks_of_hops = power[:, : power.shape[1] // HOPS * HOPS].reshape(len(power), -1, HOPS)
-    return librosa.feature.spectral_contrast(
-        S=blocks_of_hops.mean(axis=2), sr=RATE, n_fft=SHORT, n_bands=5, quantile=0.2
+def _essentia(samples: Float32) -> dict[str, Callable[[], object]]:
+    essentia: Any = importlib.import_module("essentia")
+    essentia.log.infoActive = essentia.log.warningActive = False
+    es: Any = importlib.import_module("essentia.standard")
+    window, spectrum = es.Windowing(type="hann", size=SHORT, zeroPhase=False), es.PowerSpectrum(size=SHORT)
+    bands = es.MelBands(
+        numberBands=MELS, sampleRate=RATE, inputSize=SHORT // 2 + 1, lowFrequencyBound=20, highFrequencyBound=RATE / 2
     )
+    dct, flux = es.DCT(inputSize=MELS, outputSize=MFCC), es.Flux(halfRectify=True)
+    centroid, moments = es.Centroid(range=RATE / 2), es.CentralMoments(range=RATE / 2)
+    flatness, rolloff, crossings = es.Flatness(), es.RollOff(sampleRate=RATE), es.ZeroCrossingRate()
+    contrast = es.SpectralContrast(frameSize=SHORT, sampleRate=RATE, lowFrequencyBound=20, highFrequencyBound=11_000)
+    long_window, long_spectrum = es.Windowing(type="hann", size=LONG, zeroPhase=False), es.Spectrum(size=LONG)
+    peaks = es.SpectralPeaks(sampleRate=RATE, maxPeaks=60, minFrequency=50, maxFrequency=5000)
+    chroma = es.HPCP(sampleRate=RATE)
+
+    def run() -> None:
+        for i, frame in enumerate(es.FrameGenerator(samples, frameSize=SHORT, hopSize=HOP, startFromZero=True)):
+            power = spectrum(window(frame))
+            log_mel = np.log(bands(power) + 1e-6)
+            magnitude = np.sqrt(power)
+            dct(log_mel)
+            flux(log_mel)
+            for shape in (centroid, moments, rolloff):
+                shape(magnitude)
+            flatness(power)
+            crossings(frame)
+            if i % HOPS == 0:
+                contrast(magnitude)
+        for frame in es.FrameGenerator(samples, frameSize=LONG, hopSize=BLOCK, startFromZero=True):
+            chroma(*peaks(long_spectrum(long_window(frame))))
+
+    return {"essentia": run}
 
 
-def _chroma(power: Float32) -> Float32:
-    return librosa.feature.chroma_stft(S=power, sr=RATE, n_fft=LONG, tuning=0.0)
+def _opensmile(samples: Float32) -> dict[str, Callable[[], object]]:
+    opensmile: Any = importlib.import_module("opensmile")
+    folder = tempfile.TemporaryDirectory()  # as long as the functions: a set is read afresh in each call
+    sets = Path(folder.name) / "config"
+    shutil.copytree(Path(opensmile.__file__).parent / "core" / "config", sets)
+    for path in sets.rglob("*.inc"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        path.write_text(re.sub(r"(frameStep\s*=\s*)0\.010\b", rf"\g<1>{HOP / RATE:.3f}", text), encoding="utf-8")
+
+    def side(path: str) -> Callable[[], object]:
+        smile = opensmile.Smile(feature_set=str(sets / path), feature_level="lld", num_workers=1)
+        rows = len(smile.process_signal(samples, RATE))
+        if not 0.9 < rows * HOP / samples.size < 1.1:
+            raise RuntimeError(f"openSMILE's {path} gives {rows} rows: its step is no longer set where it was")
+        return lambda: (folder, smile.process_signal(samples, RATE))
+
+    return {
+        "openSMILE eGeMAPS": side("egemaps/v02/eGeMAPSv02.conf"),
+        "openSMILE ComParE": side("compare/ComParE_2016.conf"),
+    }
 
 
-def _our_power(samples: Float32) -> Float32:
-    window = np.hanning(SHORT + 1)[:-1].astype(np.float32)
-    frames = np.empty(((samples.size - SHORT) // HOP + 1, SHORT), dtype=np.float32)
-    spectrum.window_frames(samples, window, HOP, frames)
-    power = np.empty((len(frames), SHORT // 2 + 1), dtype=np.float32)
-    spectrum.power_spectrum(rfft(frames, axis=1), 2, 1.0, power, np.empty(len(frames), dtype=np.float32))
-    return power
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
-def _our_log_mel(power: Float32) -> Float32:
-    out = np.empty((len(power), MELS), dtype=np.float32)
-    mel.log_mel(power, *filterbanks.mel_triangles(RATE, SHORT, MELS, 20.0, RATE / 2), 1.0, 1e-6, out)
-    return out
+def _table(clip: str, seconds: float, speeds: list[Speed]) -> Table:
+    table = Table(title=f"frame features of {clip}, {seconds:.0f} s, one thread", title_justify="left")
+    table.add_column("")
+    for head in ("version", "x real time", "Valaro is"):
+        table.add_column(head, justify="right")
+    for each in speeds:
+        ratio = "" if each is speeds[0] else f"{each.ratio:.1f} x as fast"
+        table.add_row(each.name, each.version, f"{each.speed:,.0f}", ratio)
+    for name in _PACKAGES.keys() - {each.name for each in speeds}:
+        table.add_row(name, "not installed", "", "pip install 'valaro[bench]'")
+    return table
 
 
-def _our_mfcc(log_mel: Float32) -> Float32:
-    mfcc = np.empty((len(log_mel), MFCC), dtype=np.float32)
-    mel.cepstrum(log_mel, filterbanks.dct_matrix(MELS, MFCC), mfcc)
-    slopes = np.empty((len(mfcc) - SLOPE + 1, MFCC), dtype=np.float32)
-    mel.slope(mfcc, slopes)
-    return slopes
+def main() -> None:
+    """The program."""
+    parser = argparse.ArgumentParser(prog="python -m bench.peers", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("file", nargs="?", type=Path, help="what to measure on; a minute of music otherwise")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
+    if options.file is None:
+        song = song_path()
+        clip, samples = "the built-in piece" if song is None else song.stem, minute()
+    else:
+        sound, native = soundfile.read(options.file, dtype="float32", always_2d=True)
+        clip = options.file.stem
+        samples = np.ascontiguousarray(soxr.resample(sound.mean(axis=1), native, RATE), dtype=np.float32)
+    seconds = samples.size / RATE
+    speeds = compared(sides(samples), options.rounds, seconds)
+    if options.json:
+        print(json.dumps({"clip": clip, "seconds": seconds, "speeds": [asdict(each) for each in speeds]}))
+    else:
+        Console().print(_table(clip, seconds, speeds))
 
 
-def _our_shape(power: Float32) -> Float32:
-    out = np.empty((len(power), 4), dtype=np.float32)
-    spectrum.spectral_shape(power, 2, RATE / SHORT, out)
-    return out
-
-
-def _our_onsets(log_mel: Float32) -> Float32:
-    out = np.empty((len(log_mel) - 1, 1), dtype=np.float32)
-    mel.onset_strength(log_mel, np.array([[0, MELS]]), out)
-    return out
-
-
-def _our_crossings(samples: Float32) -> Float32:
-    out = np.empty(samples.size // HOP - 1, dtype=np.float32)
-    spectrum.zero_crossings(samples[HOP - 1 :], HOP, out)
-    return out
-
-
-def _our_contrast(power: Float32) -> Float32:
-    hops = power[: len(power) // HOPS * HOPS].reshape(-1, HOPS, power.shape[1])
-    edges = np.round(np.array([24.0, 200.0, 400.0, 800.0, 1600.0, 3200.0, RATE / 2]) * SHORT / RATE).astype(np.int64)
-    out = np.empty((len(hops), edges.size - 1), dtype=np.float32)
-    for block, contrast in zip(hops, out, strict=True):
-        spectrum.spectral_contrast(block, edges, 0.2, contrast)
-    return out
-
-
-def _our_chroma(power: Float32) -> Float32:
-    filters = filterbanks.chroma_filters(RATE, LONG, high=5000.0)
-    out = np.empty((len(power), 12), dtype=np.float32)
-    for row, chroma in zip(power, out, strict=True):
-        tonal.chroma(row, filters, chroma)
-    return out
+if __name__ == "__main__":
+    if any(os.environ.get(name) != "1" for name in _THREADS):  # they are read when the libraries are loaded
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "bench.peers", *sys.argv[1:]],
+            {**os.environ, **dict.fromkeys(_THREADS, "1")},
+        )
+    main()
