@@ -1,4 +1,4 @@
-"""Shared by all tests: a fresh place for Numba's cache whenever a kernel changes, and the real data if it is there."""
+"""Shared by all tests: a fresh place for Numba's cache whenever a kernel changes, no deadlines, and the real data."""
 
 import hashlib
 import os
@@ -6,12 +6,17 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _ROOT = Path(__file__).parent.parent
 
 # Numba notices a change in a kernel's own file only; a digest of all of them makes sure that no stale code is tested.
 _digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((_ROOT / "kernels").glob("*.py")))).hexdigest()
 os.environ["NUMBA_CACHE_DIR"] = str(_ROOT / "build" / "numba" / _digest[:16])
+
+# A busy machine makes no property false: hypothesis would fail an example that takes 0.2 s, or that is slow to be made.
+settings.register_profile("busy machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 # A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

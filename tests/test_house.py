@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("kernels", "models", "streamer")
@@ -41,6 +44,11 @@ for room in {ROOMS}:
     print(importlib.util.find_spec(room), importlib.util.find_spec("valaro." + room) is not None)
 """
     assert python(code, tmp_path, "-I").splitlines() == ["None True"] * 3
+
+
+@given(st.just(0.3))
+def test_a_property_holds_on_a_busy_machine_too(seconds: float) -> None:
+    time.sleep(seconds)  # more than hypothesis allows an example by itself
 
 
 def test_the_installed_version_is_this_one() -> None:
