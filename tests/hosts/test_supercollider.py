@@ -13,11 +13,13 @@ import soundfile
 from pythonosc.udp_client import SimpleUDPClient
 from valaro.streamer.sinks import Osc
 
+from ..streamer.jack import jack
 from ..streamer.oscdump import free_port, wait_for
 from .programs import EXAMPLES, emission, need, running, same
 
+__all__ = ["jack"]
+
 RATE = 48_000
-JACK = {"JACK_DEFAULT_SERVER": "valaro-test", "JACK_NO_AUDIO_RESERVATION": "1"}
 
 
 def script(name: str, folder: Path, **words: object) -> Path:
@@ -64,18 +66,16 @@ def test_every_address_arrives_with_its_values(bundle: bool, receiver: tuple[int
     assert same({address: values for address, *values in lines}, affect)
 
 
+@pytest.mark.usefixtures("jack")
 def test_the_pad_is_dark_for_sad_music_and_bright_for_happy(tmp_path: Path) -> None:
-    need(sclang="supercollider-language", scsynth="supercollider-server", jackd="jackd2")
+    need(sclang="supercollider-language", scsynth="supercollider-server")
     port = free_port()
     words = {"PORT": port, "SERVER": free_port(), "RECORDING": tmp_path / "pad.wav"}
     path = script("pad.scd", tmp_path, EXAMPLE=EXAMPLES / "supercollider.scd", **words)
-    jackd = ["jackd", "-n", JACK["JACK_DEFAULT_SERVER"], "--no-realtime", "-d", "dummy", "-r", str(RATE), "-p", "512"]
     log = tmp_path / "log"
     command, sink = SimpleUDPClient("127.0.0.1", port), Osc(f"127.0.0.1:{port}")
     with ExitStack() as stack:
-        stack.enter_context(running(jackd, tmp_path / "jack"))
-        subprocess.run(["jack_wait", "-s", JACK["JACK_DEFAULT_SERVER"], "-w", "-t", "60"], check=True)
-        stack.enter_context(sclang(path, log, **JACK))
+        stack.enter_context(sclang(path, log))
         wait_for(lambda: "The pad waits" in log.read_text())
         command.send_message("/test/record", [])
         wait_for(lambda: "records\n" in log.read_text())
@@ -87,7 +87,8 @@ def test_the_pad_is_dark_for_sad_music_and_bright_for_happy(tmp_path: Path) -> N
     sink.close()
     sound, rate = soundfile.read(tmp_path / "pad.wav")
     assert rate == RATE
-    sad, happy = sound[: 4 * RATE].mean(axis=1), sound[-2 * RATE :].mean(axis=1)
+    # In shares: a busy machine's clock of sound runs slower, and it records less of both.
+    sad, happy = sound[: len(sound) // 3].mean(axis=1), sound[-len(sound) // 4 :].mean(axis=1)
     assert min(np.abs(sad).max(), np.abs(happy).max()) > 0.01
     assert brightness(happy) > 1.5 * brightness(sad)
 
