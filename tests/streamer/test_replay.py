@@ -132,18 +132,18 @@ def test_a_looped_file_that_somebody_empties_ends_it(path: Path) -> None:
 
 def test_after_a_long_stop_it_goes_on_from_there(path: Path) -> None:
     """A computer that slept, or a sink that hung: what was missed does not come as a flood."""
-    written(path, record(0.5, 0.0), record(1.0, 0.1), record(1.5, 1.5))
+    written(path, record(0.5, 0.0), record(1.0, 0.1), record(1.5, 2.9))
     arrived: list[float] = []
 
     class Hangs(Collect):
         def send(self, affect: Affect) -> None:
             if not arrived:
-                time.sleep(1.6)
+                time.sleep(3.0)
             arrived.append(time.monotonic())
 
     Replay(path).run([Hangs()])
     assert len(arrived) == 3
-    assert arrived[2] - arrived[1] > 0.2  # of the 1.4 s between them, 1 s at most is made up for
+    assert arrived[2] - arrived[1] > 0.2  # of the 2.8 s between them, 1 s at most is made up for
 
 
 @pytest.mark.parametrize("cut", [b'{"time": 1.5, "val', b"\x00" * 4096, b'{"rating": {"ti', "é".encode()[:1]])
