@@ -3,7 +3,6 @@
 import http.client
 import logging
 import os
-import shutil
 import socket
 import threading
 import time
@@ -252,10 +251,10 @@ def test_a_file_that_cannot_be_written_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("valaro.streamer.metrics.EVERY", 0.01)
-    path = tmp_path / "valaro.prom"
-    metrics = Metrics(str(path), lambda: None)
-    wait_for(path.exists)
-    shutil.rmtree(tmp_path)
+    folder = tmp_path / "disk"
+    metrics = Metrics(str(folder / "valaro.prom"), lambda: None)
+    wait_for((folder / "valaro.prom").exists)
+    folder.rename(tmp_path / "gone")  # at once: removed file by file, it would be written to meanwhile
     wait_for(lambda: bool(caplog.records))
     time.sleep(0.1)
     metrics.close()
