@@ -75,7 +75,8 @@ def test_it_looks_at_everything_and_prints_one_line_each(home: Path, bundle: Pat
     statuses = {line.split()[1]: line.split()[0] for line in lines}
     assert set(statuses.values()) <= {"ok", "warn", "fail"}
     assert code == (1 if "fail" in statuses.values() else 0)
-    assert {statuses[name] for name in ("python", "packages", "runtime", "model", "osc", "data", "clock")} == {"ok"}
+    assert {statuses[name] for name in ("python", "packages", "runtime", "model", "data")} == {"ok"}
+    assert "fail" not in {statuses[name] for name in ("osc", "clock")}  # 9001 may be taken, and the time not set by NTP
     assert not home.exists()  # it only looks
 
 
