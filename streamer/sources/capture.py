@@ -97,10 +97,10 @@ class Capture:
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
-        for limit in (patience, CLOSING):
+        for limit, by_itself in ((patience, True), (CLOSING, False)):
             try:
                 self._process.wait(limit)
-                return limit == patience
+                return by_itself
             except subprocess.TimeoutExpired:
                 self._process.kill()
         return False  # a driver holds it in the kernel: it ends when that lets go

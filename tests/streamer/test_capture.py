@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from valaro.streamer.sources.capture import SOUND, Blocks, Capture, Sound, _message
+from valaro.streamer.sources.capture import CLOSING, SOUND, Blocks, Capture, Sound, _message
 
 from .oscdump import PATIENCE, wait_for
 
@@ -67,10 +67,11 @@ def test_signals_for_the_show_are_not_for_it_but_it_can_be_killed(capture: Captu
 
 
 @needs_proc
-def test_one_that_hangs_is_ended_by_force(capture: Capture) -> None:
+@pytest.mark.parametrize("patience", [0.0, CLOSING])
+def test_one_that_hangs_is_ended_by_force(capture: Capture, patience: float) -> None:
     capture.news.get(timeout=PATIENCE)
     os.kill(capture.pid, signal.SIGSTOP)
-    assert not capture.end()
+    assert not capture.end(patience)
     assert capture.news.get(timeout=PATIENCE) is None
     assert not alive(capture.pid)
 
