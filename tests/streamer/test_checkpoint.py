@@ -166,7 +166,7 @@ def test_it_is_written_every_so_often_and_at_the_end(tmp_path: Path) -> None:
         if path.exists():
             seen.add(resumed(path)[0])
     times = sorted(seen)
-    assert np.diff(times).min() >= 0.2 - 0.05
+    assert np.diff(times).min() >= 0.1  # not at every look; a busy machine may pause between the time and the sending
     engine.state = (1e6, np.ones(100, np.float32))
     checkpoint.send(neutral(1.0))
     checkpoint.close()
