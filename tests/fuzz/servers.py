@@ -4,6 +4,7 @@ import atexit
 import socket
 import struct
 import time
+from contextlib import ExitStack
 from functools import cache
 
 from valaro.streamer.controls import Controls
@@ -19,6 +20,9 @@ HANDSHAKE = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
+_running = ExitStack()
+atexit.register(_running.close)
+
 
 def run_server(data: bytes) -> None:
     """OSCQuery; after a handshake if the first byte is odd."""
@@ -33,7 +37,7 @@ def run_server(data: bytes) -> None:
 @cache
 def oscquery() -> OscQuery:
     query = OscQuery(Controls())
-    atexit.register(query.close)
+    _running.callback(query.close)
     query.send(neutral(1.0))
     return query
 
@@ -49,9 +53,16 @@ def metrics() -> int:
     """The port of a server for Prometheus."""
     port = free_port()
     served = Metrics(str(port), lambda: None)
-    atexit.register(served.close)
+    _running.callback(served.close)
     served.send(neutral(1.0))
     return port
+
+
+def close() -> None:
+    """End both; the next input starts them again."""
+    _running.close()
+    oscquery.cache_clear()
+    metrics.cache_clear()
 
 
 def _say(talker: socket.socket, data: bytes) -> None:

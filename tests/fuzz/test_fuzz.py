@@ -4,10 +4,12 @@ No coverage guides these: that is `make fuzz`, for as long as one likes. They ar
 """
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from . import servers
 from .__main__ import NAMES
 from .all_targets import TARGETS
 
@@ -32,6 +34,13 @@ WORDS = [
     b'"',
     b"\n",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _servers_end() -> Iterator[None]:
+    """What they hear from the network must not be in the memory that later tests look at."""
+    yield
+    servers.close()
 
 
 def kept(name: str) -> list[bytes]:
