@@ -32,6 +32,7 @@ import numpy as np
 import soundfile
 import soxr
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from valaro.models.features import BLOCK, HOP, HOPS, RATE, FeatureExtractor
 
@@ -169,7 +170,7 @@ def _table(clip: str, seconds: float, speeds: list[Speed]) -> Table:
         ratio = "" if each is speeds[0] else f"{each.ratio:.1f} x as fast"
         table.add_row(each.name, each.version, f"{each.speed:,.0f}", ratio)
     for name in _PACKAGES.keys() - {each.name for each in speeds}:
-        table.add_row(name, "not installed", "", "pip install 'valaro[bench]'")
+        table.add_row(name, "not installed", "", escape("pip install 'valaro[bench]'"))
     return table
 
 

@@ -1,11 +1,14 @@
 """Kernels and the whole extractor beside their peers; the comparison of record is `bench/peers.py`'s, in turns."""
 
+import io
+
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
+from rich.console import Console
 
 from .families import Family, families
 from .material import minute
-from .peers import sides
+from .peers import Speed, _table, sides
 
 SAMPLES = minute()
 
@@ -24,3 +27,9 @@ SIDES = sides(SAMPLES)
 def test_a_minute_of_all_features(benchmark: BenchmarkFixture, side: str) -> None:
     benchmark.group = "a minute of all features"
     benchmark.pedantic(SIDES[side], rounds=5, warmup_rounds=1)
+
+
+def test_the_table_tells_how_to_get_who_is_missing() -> None:
+    printed = io.StringIO()
+    Console(width=200, file=printed).print(_table("a clip", 60.0, [Speed("Valaro", "0.1.0", 900.0, 900.0, 1.0)]))
+    assert printed.getvalue().count("pip install 'valaro[bench]'") == 4
