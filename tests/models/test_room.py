@@ -24,7 +24,7 @@ def through(samples: np.ndarray) -> tuple[RoomState, np.ndarray]:
 @pytest.mark.parametrize("offset", [0.1, -0.3, 0.003])
 def test_an_offset_is_no_sound(offset: float) -> None:
     _, out = through(np.full(3 * RATE, offset, dtype=np.float32))
-    assert np.abs(out).max() < 1e-7
+    assert np.abs(out).max() < 1e-6  # -120 dBFS: how a processor sums float32 is its own affair
 
 
 @pytest.mark.parametrize("offset", [0.1, -0.02])
