@@ -273,7 +273,7 @@ def test_a_process_that_dies_takes_its_file_along_and_nothing_else(hours: Path, 
     with analysis(hours, bundle, out) as running:
         os.kill(at_work(out, "long1.flac"), signal.SIGKILL)
         os.kill(at_work(out, "long2.flac"), signal.SIGSEGV)
-        _, told = running.communicate(timeout=120)
+        _, told = running.communicate(timeout=240)
     assert running.returncode == 1
     assert sorted(written(out)) == [f"{name}.wav.jsonl" for name in "axyz"]
     *lines, last = lines_of(told)
