@@ -86,7 +86,12 @@ class Learning:
         self._thread.start()
 
     def load(self, timeout: float | None = None) -> None:
-        """Wait until the profiles of those who are here are read."""
+        """Wait until the profiles of those who are here are read, and all that was rated is written.
+
+        Returns at once when it is closed.
+        """
+        if self._closed:
+            return
         self._look()
         done = threading.Event()
         self._jobs.put(done.set)

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from valaro.streamer.learning import Learning
 from valaro.streamer.listeners import Listeners, StoreError, open_or_none
 from valaro.streamer.messages import Affect
 
-from .oscdump import wait_for
+from .oscdump import PATIENCE, wait_for
 
 log = logging.getLogger(__name__)
 RATE = 24_000
@@ -47,6 +48,7 @@ class Room:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.learning.load()  # a slow disk may need longer than close() waits
         self.learning.close()
 
 
@@ -277,6 +279,15 @@ def test_what_is_rated_after_the_end_is_counted_as_lost(store: Path) -> None:
     room.controls.rate(-0.8, 0.8)
     room.learning.close()
     assert (room.learning.kept, room.learning.lost) == (0, 1)
+
+
+def test_after_the_end_nothing_is_waited_for(store: Path) -> None:
+    with Room(store, "ana") as room:
+        room.play(8)
+    waiting = threading.Thread(target=room.learning.load, daemon=True)
+    waiting.start()
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()
 
 
 def test_a_heatmap_of_one_cell_survives(store: Path) -> None:
