@@ -231,9 +231,9 @@ class Learning:
         state, store = self._adaptation.init(), None
         try:
             store = self._ready()
-            for rated in [] if store is None else store.ratings(name):
+            for rated in [] if store is None else store.ratings(name, unreadable=self._tell):
                 state = self._learnt(state, (rated.valence, rated.arousal), rated.heard)
-        finally:  # one that cannot be read does not take those before it along
+        finally:  # a fault midway does not take along what was read before it
             self._add(name, state)
         if store is None:
             return  # told already; what there is of them nobody knows

@@ -120,20 +120,30 @@ class Listeners:
                     )
                 return self._connection.execute(_INSERT, _row(rated)).lastrowid
 
-    def ratings(self, name: str, *, undone: bool = False) -> Iterator[Rated]:
+    def ratings(
+        self, name: str, *, undone: bool = False, unreadable: Callable[[DamagedError], None] | None = None
+    ) -> Iterator[Rated]:
         """A listener's ratings, in the order in which they came (their ``at`` is what the clock said, which may jump).
 
-        They are read as they are needed, some at a time. ``undone``: those that were taken back too.
+        They are read as they are needed, some at a time. ``undone``: those that were taken back too. ``unreadable``
+        is told of each that cannot be read, and the others follow; without it the first such ends them.
         """
-        return self._pages(_named(name), undone)
+        return self._pages(_named(name), undone, unreadable)
 
-    def _pages(self, name: str, undone: bool) -> Iterator[Rated]:
+    def _pages(self, name: str, undone: bool, unreadable: Callable[[DamagedError], None] | None) -> Iterator[Rated]:
         newest = 0
         while True:
             with self._lock, faults(self.path):
                 rows = self._connection.execute(_SELECT, (name, newest, int(undone))).fetchall()
             for row in rows:
-                yield self._rated(row)
+                try:
+                    rated = self._rated(row)
+                except DamagedError as fault:
+                    if unreadable is None:
+                        raise
+                    unreadable(fault)
+                else:
+                    yield rated
             if not rows:
                 return
             newest = rows[-1][-1]

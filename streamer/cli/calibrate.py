@@ -62,7 +62,7 @@ def calibrate(
     arousal, from -1 to 1; or s to skip the moment, r to hear it again, q to end. Each rating is kept at once.
     """
     from ..errors import InputError
-    from ._notices import Notices, compiling_told
+    from ._notices import Notices, compiling_told, tell
 
     if not 1 <= count <= MOST_COUNT:
         raise InputError(f"--count must be from 1 to {MOST_COUNT}, not {count}")
@@ -77,7 +77,7 @@ def calibrate(
         found = _gathered(pieces, bundle, decoder or DEFAULT_DECODER)
         if not found:
             raise InputError("there is no moment to ask about: none of it sounds for 5 s on end")
-        known = Calibration(found, bundle, store.ratings(listener))
+        known = Calibration(found, bundle, store.ratings(listener, unreadable=lambda fault: tell(f"{fault}; left out")))
 
         def keep(moment: "Moment", valence: float, arousal: float) -> None:
             store.add(listener, valence, arousal, moment.heard, time=moment.time, source="cli")

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -159,6 +160,20 @@ def test_what_is_known_already_changes_what_is_asked(
     assert "3 ratings by now; this music moves by valence +0.2" in last or "valence +0.3" in last
     assert answer(monkeypatch, "", str(song), "--model", bundle) == 0
     assert capsys.readouterr().out.splitlines()[-1] == last  # learnt anew from the store
+
+
+def test_a_rating_that_cannot_be_read_is_left_out(
+    song: Path, bundle: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    assert answer(monkeypatch, "1 1\n1 1\n", str(song), "--model", bundle) == 0
+    with sqlite3.connect(default_path()) as other:
+        other.execute("UPDATE rating SET theta = x'00' WHERE id = 1")
+    other.close()
+    capsys.readouterr()
+    assert answer(monkeypatch, "", str(song), "--model", bundle) == 0
+    captured = capsys.readouterr()
+    assert one_line(captured.err).endswith("is damaged: rating 1 cannot be read; left out\n")
+    assert "this music moves by valence +0.00" not in captured.out  # the other one counts
 
 
 def test_the_built_in_piece_is_there_when_nothing_is_named(

@@ -243,19 +243,22 @@ def test_a_store_that_is_damaged_while_it_runs_is_kept_aside_and_the_session_goe
     assert len(told) == 2
 
 
-def test_a_rating_that_cannot_be_read_does_not_take_those_before_it_along(store: Path) -> None:
+def test_a_rating_that_cannot_be_read_takes_no_other_along(store: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Room(store, "ana") as room:
         room.play(8)
         for _ in range(3):
             room.controls.rate(-0.8, 0.8)
     with sqlite3.connect(store) as other:
-        other.execute("UPDATE rating SET theta = x'00' WHERE id = 3")
+        other.execute("UPDATE rating SET theta = x'00' WHERE id = 2")
     other.close()
     with Room(store, "ana") as room:
         assert room.learning.ratings("ana") == 2
         room.play(8)
         room.controls.rate(-0.8, 0.8)
         wait_for(lambda: room.learning.kept == 1)
+    assert [record.message for record in caplog.records if "damaged" in record.message] == [
+        f"{store} is damaged: rating 2 cannot be read; tracking goes on (told once, counted from here on)"
+    ]
 
 
 def test_of_a_flood_no_more_is_learnt_than_is_kept(store: Path) -> None:
