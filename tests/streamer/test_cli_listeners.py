@@ -2,13 +2,16 @@
 
 import io
 import json
+import socket
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from pythonosc.osc_message_builder import OscMessageBuilder
 from valaro.models import load_bundle
 from valaro.streamer.cli import run
 from valaro.streamer.demo import demo_piece
@@ -16,6 +19,7 @@ from valaro.streamer.engine import Engine
 from valaro.streamer.listeners import Listeners, default_path, theta_digest
 
 from ..models.synthetic_bundle import synthetic_bundle
+from .oscdump import free_port, wait_for
 from .ratings import added, exported, values
 
 RATE = 44_100
@@ -54,6 +58,13 @@ def one_line(text: str) -> str:
     return text
 
 
+def message(address: str, *values: float) -> bytes:
+    builder = OscMessageBuilder(address)
+    for value in values:
+        builder.add_arg(value)
+    return builder.build().dgram
+
+
 def rating(song: str, bundle: str, at: str = "4.3", valence: str = "-0.5", name: str = "ana") -> list[str]:
     options = ["--at", at, "--valence", valence, "--arousal", "0.25", "--listener", name]
     return ["rate", song, *options, "--model", bundle]
@@ -78,6 +89,48 @@ def test_a_rating_is_kept_with_what_the_engine_heard_at_that_moment(song: str, b
     )
     assert rated.heard.bundle == theta_digest(model)
     assert rated.heard.textures.shape == (4, 163)
+
+
+def test_a_session_that_is_killed_has_kept_what_was_rated_and_the_next_is_hers(
+    home: Path, song: str, bundle: str, capsys: Captured
+) -> None:
+    hers = ["--listener", "ana", "--model", bundle]
+
+    def analyzed(options: list[str]) -> list[dict]:
+        assert run(["analyze", song, *options]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    everybodys = analyzed(hers[2:])
+    long, port = home / "long.wav", free_port()
+    soundfile.write(long, np.tile(demo_piece(RATE)[: 20 * RATE], 15), RATE)  # more than a busy machine needs
+    command = [sys.executable, "-m", "valaro.streamer", "listen", "--no-display", *hers]
+    with Listeners() as store, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+
+        def three_are_kept() -> bool:
+            sender.sendto(message("/valaro/rate", -0.9, -0.9), ("127.0.0.1", port))
+            return store.count("ana") >= 3
+
+        killed = subprocess.Popen([*command, "--file", str(long), "--osc-in", str(port)], stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: three_are_kept() or killed.poll() is not None)
+        finally:
+            killed.kill()
+            killed.wait()
+        count = store.count("ana")
+    assert count >= 3
+
+    record = home / "next.jsonl"
+    done = subprocess.run(
+        [*command, "--file", song, "--record", str(record)], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"listener ana: {count} ratings" in done.stderr
+    live = [json.loads(line) for line in record.read_text().splitlines()]
+    assert len(live) == len(everybodys) == 12
+    for own, again in zip(live, analyzed(hers), strict=True):
+        np.testing.assert_allclose(own["heatmap"], again["heatmap"], atol=1e-6)
+    for axis in ("valence", "arousal"):
+        assert live[-1][axis] < everybodys[-1][axis] - 0.1
 
 
 def test_the_last_emission_of_a_file_can_be_rated(song: str, bundle: str) -> None:
