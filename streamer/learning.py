@@ -3,6 +3,7 @@
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -36,6 +37,7 @@ _FLOOR = 1e-12  # of a cell's mass, before the logarithm
 _WAITING = 256  # jobs that wait for the disk at most; what is rated on top of them is not kept
 _MOST_TOLD = 32  # different faults that are logged
 _PATIENCE = 5.0  # s for the last ratings to be kept at the end
+_AGAIN = 60.0  # s after which a store that could not be opened is tried again, when there is something for it
 
 
 class Learning:
@@ -46,8 +48,9 @@ class Learning:
     bundle : the model, which gives ratings their meaning.
     controls : ``listeners`` says who is in the room, and may change at any time. For several the heatmap is the
         product of each one's. With nobody named, ratings count for this session and are kept nowhere.
-    open_store : opens the store of ratings, in the thread that writes and when it is needed first; None from it, or a
-        fault of it, is told once, and everything goes on with what this session hears. Default: the user's own.
+    open_store : opens the store of ratings, in the thread that writes and when it is needed first. None from it: it
+        has said why, and is asked again a minute later at the earliest. A fault of it is told once. Meanwhile
+        everything goes on with what this session hears. Default: the user's own.
     lag : seconds by which a rating comes after what it is of.
 
     A rating by someone who is not here is kept all the same. ``kept`` and ``lost`` count the ratings that were
@@ -74,7 +77,8 @@ class Learning:
         self._history = History(bundle)
         self._open = open_store or (lambda: open_or_none(None, log.warning))
         self._store: Listeners | None = None
-        self._opened = False
+        self._open_at = 0.0  # not before; on the monotonic clock
+        self._unread: list[str] = []  # whose ratings could not be read, for there was no store
         self._lock = threading.Lock()
         self._allowance = Allowance()
         self._states: dict[str, Ratings] = {}  # of all who were here or rated; what is read is added to it
@@ -206,14 +210,17 @@ class Learning:
             log.warning("%s; tracking goes on (told once, counted from here on)", words)
 
     def _shut(self) -> None:
-        store, self._store, self._opened = self._store, None, False
+        store, self._store, self._open_at = self._store, None, 0.0
         if store is not None:
             with suppress(StoreError):
                 store.close()
 
     def _ready(self) -> Listeners | None:
-        if not self._opened:
-            self._store, self._opened = self._open(), True
+        if self._store is None and time.monotonic() >= self._open_at:
+            self._store = self._open()
+            self._open_at = time.monotonic() + _AGAIN
+        while self._store is not None and self._unread:  # before anything new of theirs is written
+            self._learn_from(self._store, self._unread.pop())
         return self._store
 
     def _keep(self, rating: Rating, heard: Heard, at: float, source: Source) -> None:
@@ -227,18 +234,19 @@ class Learning:
             self._count(kept=kept is not None)
 
     def _read(self, name: str) -> None:
+        self._unread.append(name)  # what there is of them nobody knows, until there is a store
+        self._ready()
+
+    def _learn_from(self, store: Listeners, name: str) -> None:
         """A listener's profile, anew from all that they rated."""
-        state, store = self._adaptation.init(), None
+        state = self._adaptation.init()
         try:
-            store = self._ready()
-            for rated in [] if store is None else store.ratings(name, unreadable=self._tell):
+            for rated in store.ratings(name, unreadable=self._tell):
                 state = self._learnt(state, (rated.valence, rated.arousal), rated.heard)
         finally:  # a fault midway does not take along what was read before it
             self._add(name, state)
-        if store is None:
-            return  # told already; what there is of them nobody knows
         count = round(state.total)
-        log.info("listener %s: %s", name, f"{count} ratings" if count else "no ratings yet")
+        log.info("listener %s: %s", name, {0: "no ratings yet", 1: "1 rating"}.get(count, f"{count} ratings"))
 
 
 def _log(heatmap: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -188,6 +188,38 @@ def test_a_store_that_fails_is_told_once_and_the_session_still_learns(
     ]
 
 
+def test_a_store_that_could_not_be_opened_is_tried_again_and_what_it_holds_is_learnt_then(
+    store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("valaro.streamer.learning._AGAIN", float("inf"))
+    with Room(store, "ana") as room:
+        room.play(8)
+        room.controls.rate(-0.8, 0.8)
+    attempts: list[Path] = []
+
+    def opened() -> Listeners | None:
+        attempts.append(store)
+        return Listeners(store) if len(attempts) > 1 else None
+
+    controls = Controls(listener="ana")
+    learning = Learning(BUNDLE, controls, opened)
+    controls.hear_ratings(learning.rate)
+    learning.load()
+    controls.newest = Engine(BUNDLE, RATE, listener=learning).push(music(8))[-1]
+    controls.rate(-0.8, 0.8)
+    learning.load()
+    assert (len(attempts), learning.kept, learning.lost, learning.ratings("ana")) == (1, 0, 1, 1)
+    learning._open_at = 0.0  # as if a minute had passed
+    with caplog.at_level(logging.INFO, "valaro"):
+        controls.rate(-0.8, 0.8)
+        learning.load()
+    learning.close()
+    assert (len(attempts), learning.kept, learning.lost, learning.ratings("ana")) == (2, 1, 1, 3)
+    assert [record.message for record in caplog.records] == ["listener ana: 1 rating"]
+    with Listeners(store) as kept:
+        assert kept.count("ana") == 2
+
+
 def test_without_a_store_nothing_is_said_of_what_it_may_hold(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "valaro"):
         learning = Learning(BUNDLE, Controls(listener="ana"), lambda: None)
