@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 LAG = 2.0  # s from what is heard to the hand that rates it
 LONGEST_LAG = 20.0
 NOBODY = ""  # who rates without a name
+_STRANGERS = ","  # all who rate and are not here: no name has a comma
 _FLOOR = 1e-12  # of a cell's mass, before the logarithm
 _WAITING = 256  # jobs that wait for the disk at most; what is rated on top of them is not kept
 _MOST_TOLD = 32  # different faults that are logged
@@ -53,9 +54,9 @@ class Learning:
         everything goes on with what this session hears. Default: the user's own.
     lag : seconds by which a rating comes after what it is of.
 
-    A rating by someone who is not here is kept all the same. ``kept`` and ``lost`` count the ratings that were
-    written and that could not be. Nothing here waits for the disk but :meth:`load` and :meth:`close`. What is deleted
-    from the store meanwhile is known here until the session ends.
+    A rating by someone who is not here is kept all the same, for when they come. ``kept`` and ``lost`` count the
+    ratings that were written and that could not be. Nothing here waits for the disk but :meth:`load` and :meth:`close`.
+    What is deleted from the store meanwhile is known here until the session ends.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Learning:
         self._unread: list[str] = []  # whose ratings could not be read, for there was no store
         self._lock = threading.Lock()
         self._allowance = Allowance()
-        self._states: dict[str, Ratings] = {}  # of all who were here or rated; what is read is added to it
+        self._states: dict[str, Ratings] = {}  # of all who were here; what is read is added to it
         self._present: tuple[str, ...] = ()
         self._told: set[str] = set()
         self._closed = False
@@ -127,25 +128,31 @@ class Learning:
         """Learn from a rating, and have it kept.
 
         Raises InputError when nothing had sounded at the moment that it is of, and for one too many: of one listener
-        20 at once and 10 a second after that are taken, as many as are kept, so that the next session knows no less.
+        20 at once and 10 a second after that are taken, as many as are kept, so that the next session knows no less;
+        of all those who are not here so many together, whatever names they give.
         """
         at = max(rating.time - self._lag, 0.5)
         heard = self._history.at(at)
         if heard is None:
             raise InputError("nothing was heard that could be rated: wait for the music")
+        here = rating.listener == NOBODY or rating.listener in self._controls.listeners
         with self._lock:
-            allowed = self._allowance.take(rating.listener)
+            allowed = self._allowance.take(rating.listener if here else _STRANGERS)
         if not allowed:
             raise InputError(f"too many ratings: of one listener {PER_SECOND:g} a second are taken")
-        self._known(rating.listener)
-        self._add(rating.listener, self._learnt(self._adaptation.init(), (rating.valence, rating.arousal), heard))
-        if rating.listener == NOBODY:
-            return
+        if here:
+            self._known(rating.listener)
+        learnt = self._learnt(self._adaptation.init(), (rating.valence, rating.arousal), heard)
         source: Source = "midi" if rating.source == "midi" else "osc" if rating.source == "osc" else "api"
-        if self._closed or self._jobs.qsize() >= _WAITING:
+        with self._lock:
+            if rating.listener in self._states:  # or else it is read when they come
+                self._add(rating.listener, learnt)
+            wanted = rating.listener != NOBODY
+            kept = wanted and not self._closed and self._jobs.qsize() < _WAITING
+            if kept:
+                self._jobs.put(lambda: self._keep(rating, heard, at, source))
+        if wanted and not kept:
             self._count(kept=False)
-        else:
-            self._jobs.put(lambda: self._keep(rating, heard, at, source))
 
     def close(self) -> None:
         """Write what waits, for 5 s at most, and close the store; may be called twice."""
@@ -171,8 +178,8 @@ class Learning:
             if name in self._states:
                 return
             self._states[name] = self._adaptation.init()
-        if name != NOBODY:
-            self._jobs.put(lambda: self._read(name))
+            if name != NOBODY:
+                self._jobs.put(lambda: self._read(name))
 
     def _learnt(self, state: Ratings, place: tuple[float, float], heard: Heard) -> Ratings:
         theta = theta_for(heard, self._bundle, self._digest)
@@ -181,12 +188,11 @@ class Learning:
         return self._adaptation.rate(state, theta, _log(heard.heatmap.astype(np.float64)), np.array(place))
 
     def _add(self, name: str, more: Ratings) -> None:
-        """A state is sums over ratings: what was read and what is heard now come together in any order."""
-        with self._lock:
-            own = self._states[name]
-            self._states[name] = Ratings(
-                own.total + more.total, own.gram + more.gram, own.cross + more.cross, own.square + more.square
-            )
+        """Under the lock. A state is sums over ratings: what was read and what is heard now come in any order."""
+        own = self._states[name]
+        self._states[name] = Ratings(
+            own.total + more.total, own.gram + more.gram, own.cross + more.cross, own.square + more.square
+        )
 
     def _count(self, *, kept: bool) -> None:
         with self._lock:
@@ -244,7 +250,8 @@ class Learning:
             for rated in store.ratings(name, unreadable=self._tell):
                 state = self._learnt(state, (rated.valence, rated.arousal), rated.heard)
         finally:  # a fault midway does not take along what was read before it
-            self._add(name, state)
+            with self._lock:
+                self._add(name, state)
         count = round(state.total)
         log.info("listener %s: %s", name, {0: "no ratings yet", 1: "1 rating"}.get(count, f"{count} ratings"))
 

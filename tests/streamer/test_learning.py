@@ -308,6 +308,26 @@ def test_of_a_flood_no_more_is_learnt_than_is_kept(store: Path) -> None:
     assert (room.learning.kept, room.learning.lost) == (learnt + 1, 0)
 
 
+def test_of_a_flood_under_ever_new_names_as_little_is_kept_and_nothing_is_remembered(store: Path) -> None:
+    refused = 0
+    with Room(store, "ana") as room:
+        room.play(8)
+        for number in range(1_000):
+            try:
+                room.controls.rate(-0.8, 0.8, f"stranger {number}")
+            except InputError:
+                refused += 1
+        room.controls.rate(-0.8, 0.8)  # who is here is heard all the same
+        assert set(room.learning._states) == {"ana"}
+        room.controls.listener = "stranger 0"
+        room.learning.load()
+        assert room.learning.ratings("stranger 0") == 1
+    assert 20 <= 1_000 - refused < 1_000
+    with Listeners(store) as kept:
+        assert kept.names() == {"ana": 1} | dict.fromkeys(kept.names(), 1)
+        assert len(kept.names()) == 1_001 - refused
+
+
 def test_what_is_rated_after_the_end_is_counted_as_lost(store: Path) -> None:
     with Room(store, "ana") as room:
         room.play(8)
