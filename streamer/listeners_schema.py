@@ -1,5 +1,6 @@
 """The file that the listeners' ratings are in: where it lies, how it is opened, its versions, what its faults mean."""
 
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -137,11 +138,19 @@ def faults(path: Path) -> Iterator[None]:
             raise DamagedError(_damaged(path)) from fault
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreError(f"{path} is locked by another program: try again when that is done") from fault
-        if code == sqlite3.SQLITE_FULL:
+        if code == sqlite3.SQLITE_FULL or (code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _no_room(path)):
             raise StoreError(f"{path} cannot be written: the disk is full") from fault
         raise StoreError(f"{path} cannot be used: {fault}") from fault
     except OSError as fault:
         raise StoreError(f"{path} cannot be used: {(fault.strerror or str(fault)).lower()}") from fault
+
+
+def _no_room(path: Path) -> bool:
+    """Whether the disk has no room for the 32 KB beside the file that programs share: SQLite does not say so."""
+    try:
+        return shutil.disk_usage(path.parent).free < 32_768
+    except OSError:
+        return False
 
 
 def _code(fault: sqlite3.Error) -> int:

@@ -199,17 +199,19 @@ def test_a_full_disk_is_one_line_and_loses_nothing(small_disk: Path) -> None:
         assert sum(store.names().values()) == count + 1
 
 
-def test_tracking_goes_on_where_the_disk_is_full_from_the_start(small_disk: Path) -> None:
+@pytest.mark.parametrize("there_already", [False, True])
+def test_tracking_goes_on_where_the_disk_is_full_from_the_start(small_disk: Path, there_already: bool) -> None:
+    path = small_disk / "valaro.sqlite3"
+    if there_already:
+        written(path)
     with (small_disk / "a film").open("wb", buffering=0) as film:
         for size in (4_096, 1):
             with suppress(OSError):
                 while film.write(b"f" * size):
                     pass
     said: list[str] = []
-    assert open_or_none(small_disk / "valaro.sqlite3", said.append) is None
-    assert len(said) == 1
-    assert said[0].endswith("; ratings are not kept")
-    assert said[0].isprintable()
+    assert open_or_none(path, said.append) is None
+    assert said == [f"{path} cannot be written: the disk is full; ratings are not kept"]
 
 
 def test_what_sqlite_has_no_room_for_is_one_line_and_loses_nothing(path: Path) -> None:
