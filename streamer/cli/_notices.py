@@ -40,7 +40,7 @@ def _write(record: logging.LogRecord, words: str) -> None:
 
 
 class Notices(logging.Handler):
-    """The package's log as lines on stderr, from ``with`` to its end.
+    """The package's log as lines on stderr, from ``with`` to its end; then the log is as it was.
 
     While ``held``, the newest is kept in ``latest`` for the picture's foot, and all are told at the end. ``repeats``:
     what holds back a line that was told just before; None tells all.
@@ -51,6 +51,7 @@ class Notices(logging.Handler):
         self.held = False
         self.latest = ""
         self._repeats = repeats
+        self._before = logging.NOTSET, True
         self._kept: list[tuple[logging.LogRecord, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -66,13 +67,17 @@ class Notices(logging.Handler):
 
     def __enter__(self) -> "Notices":
         logger = logging.getLogger("valaro")
+        self._before = logger.level, logger.propagate
         logger.addHandler(self)
         logger.setLevel(logging.INFO)
         logger.propagate = False
         return self
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger("valaro").removeHandler(self)
+        logger = logging.getLogger("valaro")
+        logger.removeHandler(self)
+        level, logger.propagate = self._before
+        logger.setLevel(level)
         for record, words in self._kept:
             _write(record, words)
 

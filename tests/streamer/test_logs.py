@@ -76,6 +76,14 @@ def test_notices_hold_repeats_back_when_they_are_asked_to(capsys: Captured) -> N
     assert capsys.readouterr().err == "valaro: line feed\n"
 
 
+def test_after_a_command_the_log_is_as_it_was() -> None:
+    logger = logging.getLogger("valaro")
+    before = logger.level, logger.propagate, logger.handlers[:]
+    with Notices():
+        assert logger.isEnabledFor(logging.INFO)
+    assert (logger.level, logger.propagate, logger.handlers) == before
+
+
 def test_a_json_line_holds_time_level_logger_message_and_fields(capsys: Captured) -> None:
     before = datetime.now(UTC)
     speak("json")
