@@ -55,6 +55,9 @@ class LSTM:
         if not (kept and fixed and memory[0][::2] == (1, SHAPES["log_mel"][1])):
             raise ValueError(f"the network's memory must keep its shape: {memory} becomes {results}")
 
+    def __getstate__(self) -> dict[str, bytes]:
+        return {"model": self.model}  # to another process goes the graph, not the session
+
     @cached_property
     def _session(self) -> "onnxruntime.InferenceSession":
         # It would tell Microsoft of each start, and keep a database for that in the user's cache folder.

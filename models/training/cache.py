@@ -21,6 +21,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from . import processors
 
 RATE = 24_000
 
@@ -96,15 +97,16 @@ def extract_all(
     items: Sequence[tuple[str, Path]],
     make_extractor: Callable[[], Extractor],
     layout: str,
-    processes: int = 2,
+    processes: int | None = None,
     progress: Progress | None = None,
 ) -> Extracted:
-    """The features of many sound files, (id, path) each, in several processes, through the cache.
+    """The features of many sound files, (id, path) each, in ``processes``, one a processor if None, through the cache.
 
     ``layout`` stands for all that the extractor does: another layout, another cache entry. ``make_extractor`` is called
     once in each process and must be importable there (a function of a module, or a partial of one). Sound that cannot
     be read, or is too short for a frame, is skipped and named; any other error of the extractor is raised.
     """
+    processes = processors.PROCESSES if processes is None else processes
     paths: dict[str, Path] = {}
     skipped: dict[str, str] = {}
     waiting: list[tuple[str, Path]] = []

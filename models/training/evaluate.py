@@ -1,8 +1,9 @@
 """How good the model is, from its streamed heatmaps, on clips of artists, songs and pieces it was not fitted to."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from .calibration import Calibration, calibrate, joined_figures, merged
 from .chain import BY_PATHS, chain_inputs, fitted_chain
 from .corpus import SETS, TRACES, Example, Say, gather
 from .lag import annotator_lag
+from .processors import side_by_side
 from .report import Figures, Report, Value, drops, join
 from .scoring import Item
 from .streams import pooled
@@ -96,14 +98,15 @@ def measure(
         progress(line)
     if bundle is None:
         learn_folds(examples, folds, seed, progress)
-    for fold in folds:
-        fitted = bundle if bundle is not None else fold_bundle(examples, fold, seed, progress)
-        progress(f"fold {fold}: listening")
-        outside += out_of_fold(fitted, examples, fold)
-        for name, changed in conditions.items():
-            under[name] += out_of_fold(fitted, changed, fold)
-        if bundle is None:
-            by_paths.append(_by_paths(fitted, examples, fold))
+    tasks = [
+        (fold, {name: [e for e in changed if e.fold == fold] for name, changed in conditions.items()}) for fold in folds
+    ]
+    for fold, heard in zip(folds, side_by_side(partial(_listened, examples, bundle, seed), tasks), strict=True):
+        progress(f"fold {fold}: listened")
+        outside += heard.outside
+        for name, rows in heard.under.items():
+            under[name] += rows
+        by_paths.append(heard.by_paths)
     pools = fold_pools(outside, bundle)
     figures = score_folds(outside, pools)
     for name, label in (("live", "crf by paths, live"), ("whole", "crf by paths, the whole piece known")):
@@ -112,6 +115,26 @@ def measure(
     figures |= _baselines(examples, outside, pools, functionals(), seed, progress)
     lost = drops(figures, {name: score_folds(rows, pools) for name, rows in under.items()})
     return Report(figures=figures, drops=lost), _calibrations(outside, pools)
+
+
+class _Listened(NamedTuple):
+    """One fold, told by decoders that were fitted without it (or by those of a given bundle)."""
+
+    outside: list[OutOfFold]
+    under: dict[str, list[OutOfFold]]
+    by_paths: dict[str, float]
+
+
+def _listened(
+    examples: Sequence[Example], bundle: Bundle | None, seed: int, task: tuple[int, Mapping[str, Sequence[Example]]]
+) -> _Listened:
+    fold, conditions = task
+    fitted = bundle if bundle is not None else fold_bundle(examples, fold, seed)
+    return _Listened(
+        list(out_of_fold(fitted, examples, fold)),
+        {name: list(out_of_fold(fitted, changed, fold)) for name, changed in conditions.items()},
+        _by_paths(fitted, examples, fold) if bundle is None else {},
+    )
 
 
 FEWEST_PIECES = 10  # to say anything of a set's lag by

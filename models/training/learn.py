@@ -6,11 +6,8 @@ mood tags 4Q's clips carry, and what Emotify's listeners felt: what ten hours of
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,18 +18,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import DataError
 from ..evidence import HOPS_PER_EMISSION, MELS
 from ..grid import CELLS, QUADRANT_SHARE
 from ..texture import SIZE
 from . import network as network_module
+from . import processors
 from .cache import cached, is_cached
 from .corpus import TRACES, Example, Heard, Say
 from .network import Network, exported
+from .processors import quietly, side_by_side
 from .unlabelled import TEACHER_SIZE, teacher_times
 
-# Each learns on one thread and takes some 3 GB: more than eight at once are more memory than gain.
-PROCESSES = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
 EPOCHS = 12
 BATCH = 16
 EMISSIONS = 60  # of a crop: 30 s
@@ -74,30 +70,17 @@ def learnt(examples: Sequence[Example], seed: int, say: Say) -> bytes:
 def learn_all(parts: Sequence[Sequence[Example]], seed: int, say: Say) -> None:
     """Have ``learnt`` ready for each of several selections of examples, as many at a time as there are processors."""
     waiting = [part for part in parts if not is_cached(_key(part, seed), "networks")]
-    if len(waiting) < 2 or PROCESSES < 2:
+    if len(waiting) < 2 or processors.PROCESSES < 2:
         for part in waiting:
             learnt(part, seed, say)
         return
-    say(f"learning {len(waiting)} networks, {PROCESSES} at a time: a quarter of an hour or two each")
-    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
-        try:
-            for done, future in enumerate(as_completed([pool.submit(_learn, part, seed) for part in waiting]), 1):
-                future.result()
-                say(f"learnt {done} of {len(waiting)} networks")
-        except BrokenProcessPool as error:
-            raise DataError(
-                "a learning process died (out of memory?): try again with less running beside it"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    say(f"learning {len(waiting)} networks, {processors.PROCESSES} at a time: a quarter of an hour or more each")
+    for done, _ in enumerate(side_by_side(partial(_learn, seed), waiting), 1):
+        say(f"learnt {done} of {len(waiting)} networks")
 
 
-def _learn(examples: Sequence[Example], seed: int) -> None:
-    learnt(examples, seed, _quietly)
-
-
-def _quietly(line: str) -> None:
-    pass
+def _learn(seed: int, examples: Sequence[Example]) -> None:
+    learnt(examples, seed, quietly)
 
 
 def _key(examples: Sequence[Example], seed: int) -> tuple[object, ...]:

@@ -24,6 +24,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from . import processors
 from .cache import RATE, Progress, cache_dir, digest
 from .score import need_mido
 
@@ -107,12 +108,13 @@ def find_fluidsynth() -> str:
 def render_all(
     items: Sequence[tuple[str, Path]],
     soundfont: Path | None = None,
-    processes: int = 2,
+    processes: int | None = None,
     progress: Progress | None = None,
     timeout: float = 300.0,
     instrument: str | None = None,
 ) -> Rendered:
-    """Render many MIDI files, (id, path) each, ``processes`` at a time; those in the cache are not played again.
+    """Render many MIDI files, (id, path) each, ``processes`` at a time (None: one a processor); those in the cache are
+    not played again.
 
     ``instrument``: one of ``INSTRUMENTS`` for all channels but the drums; None: as the score has it. Each soundfont and
     instrument has its own place in the cache. A file that cannot be rendered, or takes longer than ``timeout`` seconds,
@@ -127,7 +129,7 @@ def render_all(
     paths: dict[str, Path] = {}
     failed: dict[str, str] = {}
     # Threads are enough: the work is done by the program and by the FLAC encoder.
-    with ThreadPoolExecutor(max(1, processes)) as pool:
+    with ThreadPoolExecutor(max(1, processors.PROCESSES if processes is None else processes)) as pool:
         futures = {pool.submit(_render, path, program, font, timeout, number): name for name, path in items}
         try:
             for done, future in enumerate(as_completed(futures), start=1):

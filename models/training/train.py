@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from .aeg import KINDS, component_kinds, fit_aeg, of_kinds
 from .calibration import all_targets, targets_of
 from .chain import CHAIN, fitted_chain
 from .corpus import NEVER, SETS, Example, Say, gather
+from .processors import quietly, side_by_side
 from .scoring import Item, course
 from .splits import Fold, grouped_folds
 from .streams import Told, tell
@@ -53,10 +55,10 @@ def train(data: Path, output: Path, *, seed: int = 0, progress: Say = print) -> 
     learning()  # what is not installed is told before the measuring, not after it
     examples, folds = split(gather(data, progress, altered=ALTERED), progress)
     learn_folds(examples, folds, seed, progress, whole=True)
-    outside = []
-    for fold in folds:
-        bundle = fold_bundle(examples, fold, seed, progress)
-        outside += out_of_fold(bundle, examples, fold)
+    outside: list[OutOfFold] = []
+    for fold, told in zip(folds, side_by_side(partial(_told, examples, seed), folds), strict=True):
+        progress(f"fold {fold}: fitted without it, and heard it")
+        outside += told
     figures = score_folds(outside, fold_pools(outside))
     progress("fitting to all clips")
     bundle = fit(examples, seed=seed, progress=progress)
@@ -145,10 +147,14 @@ def split(examples: Sequence[Example], progress: Say) -> tuple[list[Example], li
     return [replace(e, fold=NEVER) if e.set in untested else e for e in examples], sorted(found)
 
 
-def fold_bundle(examples: Sequence[Example], fold: int, seed: int, progress: Say) -> Bundle:
+def fold_bundle(examples: Sequence[Example], fold: int, seed: int, progress: Say = quietly) -> Bundle:
     """The decoders fitted without one fold of each set."""
     progress(f"fold {fold}: fitting without it")
     return fit([e for e in examples if e.fold != fold], seed=seed, progress=progress)
+
+
+def _told(examples: Sequence[Example], seed: int, fold: int) -> list[OutOfFold]:
+    return list(out_of_fold(fold_bundle(examples, fold, seed), examples, fold))
 
 
 def out_of_fold(bundle: Bundle, examples: Sequence[Example], fold: int) -> Iterator[OutOfFold]:

@@ -232,7 +232,7 @@ class Memory:
 path, random_ = Path(sys.argv[1]), random.Random(3)
 rounds = torn = 0
 newest = -1.0
-while torn < 10 or rounds < 60:
+while torn < 10 or rounds < 60 or newest < 0:
     rounds += 1
     assert rounds < 3000, f"only {torn} were killed while writing"
     child = os.fork()
@@ -243,7 +243,7 @@ while torn < 10 or rounds < 60:
             number = time.monotonic()
             engine.state = (number, np.full(6000, number, np.float32))
             checkpoint.send(None)
-    time.sleep(random_.uniform(0.0, 0.02))
+    time.sleep(random_.uniform(0.0, 0.02 + 0.0005 * rounds))  # a slow disk takes longer for one file
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     torn += len(list(path.parent.glob(".*.new")))

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from valaro.models.training import aeg, baselines, chain, corpus, evaluate, learn, scenes, train, voices
+from valaro.models.training import aeg, baselines, chain, corpus, evaluate, learn, processors, scenes, train, voices
 from valaro.models.training.cache import extract_all
 from valaro.models.training.corpus import Example, gather
 
@@ -28,7 +28,7 @@ def small_training(cache: Path) -> Iterator[None]:
         patch.setattr(baselines, "_GAMMA", (0.3,))
         patch.setattr(learn, "EPOCHS", 1)
         patch.setattr(learn, "EMISSIONS", 12)
-        patch.setattr(learn, "PROCESSES", 1)
+        patch.setattr(processors, "PROCESSES", 1)
         patch.setattr(train, "ALTERED", 0)
         patch.setattr(evaluate, "ALTERED", 0)
         patch.setattr(scenes, "COUNTS", dict.fromkeys(scenes.COUNTS, 1))

@@ -12,7 +12,7 @@ from valaro.models import texture
 from valaro.models.features import BLOCKS
 from valaro.models.grid import quadrants
 from valaro.models.lstm import LSTM
-from valaro.models.training import learn
+from valaro.models.training import learn, processors
 from valaro.models.training.corpus import NEVER, Example, Heard, Say
 from valaro.models.training.labels import Points, Trace
 from valaro.models.training.network import Network
@@ -27,7 +27,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("VALARO_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(learn, "EPOCHS", 1)
         patch.setattr(learn, "EMISSIONS", EMISSIONS)
-        patch.setattr(learn, "PROCESSES", 1)
+        patch.setattr(processors, "PROCESSES", 1)
         yield
 
 
