@@ -68,7 +68,7 @@ def evaluate(
 ) -> None:
     """Print the accuracy tables: of a fresh model for each fold, or of the given bundle.
 
-    What was learnt for the folds is kept in the cache: the first run takes an hour or more, the next some minutes.
+    What was learnt for the folds is kept in the cache: the first run takes hours, the next half of one.
     """
     from rich.console import Console
 

@@ -1,5 +1,7 @@
 """The recurrent decoder: stepped by ONNX Runtime against PyTorch on the whole clip; its memory; what is no network."""
 
+import pickle
+
 import numpy as np
 import onnx
 import pytest
@@ -109,6 +111,11 @@ def test_a_reset_repeats_bit_for_bit(decoder: LSTM, heard: list[Evidence]) -> No
     np.testing.assert_array_equal(streamed(decoder, heard), first)
     state, _ = decoder.step(decoder.init(), heard[5])
     assert np.abs(streamed(decoder, heard, state) - first).max() > 1e-3
+
+
+def test_it_goes_to_another_process_and_says_the_same_there(decoder: LSTM, heard: list[Evidence]) -> None:
+    first = streamed(decoder, heard)  # its session is open now, which cannot go
+    np.testing.assert_array_equal(streamed(pickle.loads(pickle.dumps(decoder)), heard), first)
 
 
 def test_the_state_given_is_left_as_it_was(decoder: LSTM, heard: list[Evidence]) -> None:
