@@ -29,17 +29,18 @@ from .network import Network, exported
 from .processors import quietly, side_by_side
 from .unlabelled import TEACHER_SIZE, teacher_times
 
-EPOCHS = 12
+EPOCHS = 24
 BATCH = 16
-EMISSIONS = 60  # of a crop: 30 s
+EMISSIONS = 30  # of a crop: 15 s
 RATE = 2e-3
 DECAY = 0.02
 DROPOUT = 0.4
-CROPS = {"4q": 1.0, "emotify": 1.0, "vgmidi": 2.0, "emopia": 0.5} | dict.fromkeys(TRACES, 1.0)  # a clip, an epoch
+CROPS = {"4q": 1.0, "emotify": 1.0, "vgmidi": 2.0, "emopia": 1.0} | dict.fromkeys(TRACES, 1.0)  # a clip, an epoch
 # Of each head's loss, and of each set's part in the heatmap's.
-TEACHER, HEATMAP, MOODS, FEELINGS = 1.0, 0.15, 1.0, 5.0
-SETS = {"4q": 1.0, "emopia": 0.5, "vgmidi": 0.5} | dict.fromkeys(TRACES, 0.5)
+TEACHER, HEATMAP, MOODS, FEELINGS = 1.0, 0.2, 1.0, 5.0
+SETS = {"4q": 1.0, "emopia": 0.7, "vgmidi": 0.5} | dict.fromkeys(TRACES, 0.5)
 ALTERED = 0.5  # how often a clip is heard as a room, a codec or a crowd would have it
+MIXED, MIXUP = 0.7, 0.4  # how often a batch's crops are played over one another; Beta's parameter of their shares
 _SETTLED = 4  # emissions until a label counts in full: the first half second says little
 _QUIET = -13.8  # log-mel of silence
 # Where the processor does not multiply bfloat16 itself a step takes twelve times as long as with float32.
@@ -47,15 +48,29 @@ _BFLOAT16 = any(get_host_cpu_features().get(name) for name in ("avx512bf16", "am
 
 
 class _Crop(NamedTuple):
-    """One crop of an example, padded to EMISSIONS."""
+    """One crop of an example, padded to EMISSIONS; or a batch of them, (B, ·) each."""
 
     log_mel: NDArray[np.float32]
     texture: NDArray[np.float32]
     weight: NDArray[np.float32]  # (EMISSIONS,): 0 where there is nothing, or only silence
     cells: NDArray[np.float32]  # (EMISSIONS, 121): what the raters said; zero where nobody rated
     region: NDArray[np.float32]  # (EMISSIONS, 121): the quadrant's share of each cell; zero for no quadrant
+    importance: NDArray[np.float32]  # (): of its set to the heatmap
     teacher: NDArray[np.float32]
     taught: NDArray[np.float32]  # (EMISSIONS,): 1 where there is a teacher's window
+    moods: NDArray[np.float32]  # 1 for each tag that the clip has
+    tagged: NDArray[np.float32]  # (): 1 if its tags are known
+    feelings: NDArray[np.float32]  # the shares of listeners who felt each
+    felt: NDArray[np.float32]  # (): 1 if they are known
+
+
+class _Known(NamedTuple):
+    """What all examples together say: the mood tags there are, how many feelings, the teacher's mean and deviation."""
+
+    tags: tuple[str, ...]
+    feelings: int
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
 
 
 def learnt(examples: Sequence[Example], seed: int, say: Say) -> bytes:
@@ -103,33 +118,32 @@ def fit_network(examples: Sequence[Example], seed: int, say: Say) -> Network:
     torch.set_num_threads(1)  # several learn at once better than one on several processors
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    moods, mood_masks = _multi_hot(examples)
-    feelings = {e.id: np.array(e.feelings, np.float32) for e in examples if e.feelings is not None}
-    mean, scale = _teacher_scale(examples)
-    network = Network(len(moods), max((len(f) for f in feelings.values()), default=0), DROPOUT)
+    known = _known(examples)
+    network = Network(len(known.tags), known.feelings, DROPOUT)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
     per_epoch = max(int(sum(CROPS[e.set] for e in examples)) // BATCH, 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=EPOCHS * per_epoch, pct_start=0.15)
+    weights = torch.tensor([TEACHER, HEATMAP, MOODS, FEELINGS])
     network.train()
     for epoch in range(EPOCHS):
         order = _order(examples, rng)[: per_epoch * BATCH]
-        totals = np.zeros(4)
+        totals = torch.zeros(len(weights))
         for start in range(0, len(order), BATCH):
-            chosen = [examples[i] for i in order[start : start + BATCH]]
-            losses = _losses(network, chosen, rng, mean, scale, mood_masks, feelings)
-            loss = sum(weight * part for weight, part in zip((TEACHER, HEATMAP, MOODS, FEELINGS), losses, strict=True))
-            assert isinstance(loss, Tensor)
+            crops = [_crop(examples[i], rng, known) for i in order[start : start + BATCH]]
+            batch = _Crop(*(np.stack(arrays) for arrays in zip(*crops, strict=True)))
+            log_mel, textures, share, others = _mixed(batch, rng)
+            with torch.autocast("cpu", torch.bfloat16, enabled=_BFLOAT16):
+                said = network(_disguised(log_mel, rng), textures)
+            losses = share * _losses(said, batch) + (1 - share) * _losses(said, others)
             optimiser.zero_grad()
-            loss.backward()
+            (weights * losses).sum().backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-            totals += [float(part.detach()) for part in losses]
-        shown = ", ".join(
-            f"{name} {total / per_epoch:.4f}"
-            for name, total in zip(("teacher", "heatmap", "moods", "feelings"), totals, strict=True)
-        )
+            totals += losses.detach()
+        named = zip(("teacher", "heatmap", "moods", "feelings"), totals.tolist(), strict=True)
+        shown = ", ".join(f"{name} {total / per_epoch:.4f}" for name, total in named)
         say(f"network, epoch {epoch + 1} of {EPOCHS}: losses {shown}")
     return network.eval()
 
@@ -142,53 +156,58 @@ def _order(examples: Sequence[Example], rng: np.random.Generator) -> NDArray[np.
     return np.concatenate([order, order[:BATCH]])  # where the draw came out short, its front fills the last batch
 
 
-def _losses(
-    network: Network,
-    chosen: Sequence[Example],
-    rng: np.random.Generator,
-    mean: NDArray[np.float32],
-    scale: NDArray[np.float32],
-    mood_masks: dict[str, NDArray[np.float32]],
-    feelings: dict[str, NDArray[np.float32]],
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    crops = [_crop(e, rng, mean, scale) for e in chosen]
-    batch = _Crop(*(np.stack(arrays) for arrays in zip(*crops, strict=True)))
-    log_mel = _disguised(torch.from_numpy(batch.log_mel), rng)
-    with torch.autocast("cpu", torch.bfloat16, enabled=_BFLOAT16):
-        said = network(log_mel, torch.from_numpy(batch.texture))
-    weight = torch.from_numpy(batch.weight)
-    taught = torch.from_numpy(batch.taught)
+def _mixed(batch: _Crop, rng: np.random.Generator) -> tuple[Tensor, Tensor, float, _Crop]:
+    """Crops played over one another, at the same level (mixup; Zhang et al., ICLR 2018).
+
+    Returns:
+        log-mel and texture, the share of each crop in its own mixture, and the crops that have the rest of it.
+    """
+    log_mel, textures = torch.from_numpy(batch.log_mel), torch.from_numpy(batch.texture)
+    if rng.random() >= MIXED:
+        return log_mel, textures, 1.0, batch
+    share = float(rng.beta(MIXUP, MIXUP))
+    share = max(share, 1.0 - share)
+    others = _Crop(*(np.roll(array, 1, axis=0) for array in batch))
+    other = torch.from_numpy(others.log_mel)
+    other = other + (log_mel.mean((1, 2), keepdim=True) - other.mean((1, 2), keepdim=True))
+    log_mel = torch.logaddexp(log_mel + np.log(share), other + np.log(max(1.0 - share, 1e-6)))
+    textures = share * textures + (1.0 - share) * torch.from_numpy(others.texture)
+    return log_mel, textures, share, others._replace(weight=np.minimum(batch.weight, others.weight))
+
+
+def _losses(said: dict[str, Tensor], batch: _Crop) -> Tensor:
+    """Of the teacher's view, the heatmap, the moods and the feelings: (4,)."""
+    weight, taught, importance = (torch.from_numpy(a) for a in (batch.weight, batch.taught, batch.importance))
     missed = (said["teacher"].float() - torch.from_numpy(batch.teacher)).square().mean(-1)
     teacher = (missed * taught).sum() / taught.sum().clamp(min=1)
-    importance = torch.tensor([SETS.get(e.set, 0.0) for e in chosen])
     heatmap = (_unlikelihood(said["heatmap"], batch) * importance).sum() / importance.sum().clamp(min=1e-6)
-
-    over_clip = weight / weight.sum(1, keepdim=True).clamp(min=1e-6)
-    tagged = [i for i, e in enumerate(chosen) if e.id in mood_masks and e.moods is not None]
-    felt = [i for i, e in enumerate(chosen) if e.feelings is not None]
-    moods = felt_loss = torch.zeros(())
-    if tagged:
-        logits = (said["moods"].float() * over_clip[..., None]).sum(1)[tagged]
-        truth = torch.from_numpy(np.stack([mood_masks[chosen[i].id] for i in tagged]))
-        moods = functional.binary_cross_entropy_with_logits(logits, truth) * len(tagged) / len(chosen)
-    if felt:
-        shares = torch.sigmoid((said["feelings"].float() * over_clip[..., None]).sum(1))[felt]
-        truth = torch.from_numpy(np.stack([feelings[chosen[i].id] for i in felt]))
-        felt_loss = functional.mse_loss(shares, truth) * len(felt) / len(chosen)
-    return teacher, heatmap, moods, felt_loss
+    over_clip = (weight / weight.sum(1, keepdim=True).clamp(min=1e-6))[..., None]
+    logits, moods = (said["moods"].float() * over_clip).sum(1), torch.from_numpy(batch.moods)
+    wrong = functional.binary_cross_entropy_with_logits(logits, moods, reduction="none").mean(-1)
+    shares = torch.sigmoid((said["feelings"].float() * over_clip).sum(1))
+    off = (shares - torch.from_numpy(batch.feelings)).square().mean(-1)
+    tagged, felt = torch.from_numpy(batch.tagged), torch.from_numpy(batch.felt)
+    return torch.stack([teacher, heatmap, (wrong * tagged).mean(), (off * felt).mean()])
 
 
 def _unlikelihood(logits: Tensor, batch: _Crop) -> Tensor:
-    """Minus the mean log-likelihood of each crop's labels, (B,): 0 for a crop without."""
+    """Minus the mean log-likelihood of each crop's labels, (B,): 0 for a crop without.
+
+    A quadrant is the clip's: half of its likelihood is that of the mass averaged over the crop, by which single
+    moments may lie elsewhere.
+    """
     log_heatmap = functional.log_softmax(logits.float(), dim=-1)
     region, cells, weight = (torch.from_numpy(a) for a in (batch.region, batch.cells, batch.weight))
     inside = torch.logsumexp(log_heatmap + torch.log(region.clamp(min=1e-9)), dim=-1)
     has_region, has_cells = (region.sum(-1) > 0).float() * weight, cells.sum(-1) * weight
     likelihood = inside * has_region + (log_heatmap * cells).sum(-1) * weight
-    return -likelihood.sum(1) / (has_region + has_cells).sum(1).clamp(min=1e-6)
+    moments = likelihood.sum(1) / (has_region + has_cells).sum(1).clamp(min=1e-6)
+    average = (inside.exp() * has_region).sum(1) / has_region.sum(1).clamp(min=1e-6)
+    whole = torch.where(has_region.sum(1) > 0, torch.log(average.clamp(min=1e-9)), moments)
+    return -(moments + whole) / 2
 
 
-def _crop(example: Example, rng: np.random.Generator, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> _Crop:
+def _crop(example: Example, rng: np.random.Generator, known: _Known) -> _Crop:
     heard: Heard = example.heard
     if example.altered and rng.random() < ALTERED:
         heard = example.altered[rng.integers(len(example.altered))]
@@ -202,8 +221,13 @@ def _crop(example: Example, rng: np.random.Generator, mean: NDArray[np.float32],
         np.zeros(EMISSIONS, np.float32),
         np.zeros((EMISSIONS, CELLS), np.float32),
         np.zeros((EMISSIONS, CELLS), np.float32),
+        np.array(SETS.get(example.set, 0.0), np.float32),
         np.zeros((EMISSIONS, TEACHER_SIZE), np.float32),
         np.zeros(EMISSIONS, np.float32),
+        np.array([tag in (example.moods or ()) for tag in known.tags or ("",)], np.float32),
+        np.array(example.moods is not None, np.float32),
+        np.array(example.feelings or [0.0] * max(known.feelings, 1), np.float32),
+        np.array(example.feelings is not None, np.float32),
     )
     crop.log_mel[: length * HOPS_PER_EMISSION] = heard.log_mel[start * HOPS_PER_EMISSION : end * HOPS_PER_EMISSION]
     crop.texture[:length] = heard.textures[start:end]
@@ -216,7 +240,7 @@ def _crop(example: Example, rng: np.random.Generator, mean: NDArray[np.float32],
         at = np.round(teacher_times(len(example.teacher)) * 2).astype(int) - 1 - start
         # A window that began before the crop holds sound that the network has not heard.
         inside = (at >= (5 if start else 0)) & (at < length)
-        crop.teacher[at[inside]] = (example.teacher[inside] - mean) / scale
+        crop.teacher[at[inside]] = (example.teacher[inside] - known.mean) / known.scale
         crop.taught[at[inside]] = 1.0
     return crop
 
@@ -247,21 +271,11 @@ def _disguised(log_mel: Tensor, rng: np.random.Generator) -> Tensor:
     return log_mel
 
 
-def _multi_hot(examples: Sequence[Example]) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
-    """The mood tags there are, and each tagged clip's as 0 and 1."""
-    tags = sorted({mood for e in examples for mood in e.moods or ()})
-    column = {tag: i for i, tag in enumerate(tags)}
-    masks = {}
-    for e in examples:
-        if e.moods is not None:
-            masks[e.id] = np.zeros(len(tags), np.float32)
-            masks[e.id][[column[mood] for mood in e.moods]] = 1.0
-    return tags, masks
-
-
-def _teacher_scale(examples: Sequence[Example]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _known(examples: Sequence[Example]) -> _Known:
+    tags = tuple(sorted({mood for e in examples for mood in e.moods or ()}))
+    feelings = max((len(e.feelings) for e in examples if e.feelings is not None), default=0)
     rows = [e.teacher for e in examples if e.teacher is not None and len(e.teacher)]
     if not rows:
-        return np.zeros(TEACHER_SIZE, np.float32), np.ones(TEACHER_SIZE, np.float32)
+        return _Known(tags, feelings, np.zeros(TEACHER_SIZE, np.float32), np.ones(TEACHER_SIZE, np.float32))
     every = np.concatenate(rows)
-    return every.mean(axis=0), every.std(axis=0) + np.float32(1e-6)
+    return _Known(tags, feelings, every.mean(axis=0), every.std(axis=0) + np.float32(1e-6))

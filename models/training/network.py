@@ -21,7 +21,7 @@ from ..lstm import INPUTS, OUTPUTS
 from .unlabelled import TEACHER_SIZE
 
 CONTEXT = 7 * HOPS  # hops that an emission looks back on: one frame more for the first filter, two for each of three
-_CHANNELS = (48, 64, 96, 160)
+_CHANNELS = (32, 48, 64, 96)
 _EMBEDDING = 256
 _HIDDEN = 256
 _TEXTURE = 96
