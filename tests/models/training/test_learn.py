@@ -187,3 +187,39 @@ def test_a_clip_longer_or_shorter_than_a_crop_is_cut_or_padded(
     # The padded end: silence, and no label. Teacher's windows end at 3.01 and 4.01 s: in the 6th and 8th half second.
     assert np.all(crop.log_mel[25 * EMISSIONS :] < -13)
     assert np.flatnonzero(crop.taught).tolist() == [5, 7]
+
+
+def batch_of(clips: Sequence[Example]) -> learn._Crop:
+    crops = [learn._crop(clip, np.random.default_rng(0), learn._known(clips)) for clip in clips]
+    return learn._Crop(*(np.stack(arrays) for arrays in zip(*crops, strict=True)))
+
+
+def test_crops_are_played_over_one_another_at_one_level(toys: list[Example], monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = batch_of(toys[:4])
+    monkeypatch.setattr(learn, "MIXED", 1.0)
+    log_mel, textures, share, others = learn._mixed(batch, np.random.default_rng(0))
+    assert 0.5 <= share < 1
+    np.testing.assert_array_equal(others.region, batch.region[[3, 0, 1, 2]])
+    np.testing.assert_allclose(textures, share * batch.texture + (1 - share) * others.texture, rtol=1e-6)
+    mixed = np.exp(log_mel.numpy().astype(np.float64))
+    level = batch.log_mel.mean(axis=(1, 2), keepdims=True) - others.log_mel.mean(axis=(1, 2), keepdims=True)
+    summed = share * np.exp(batch.log_mel) + (1 - share) * np.exp(others.log_mel + level)
+    np.testing.assert_allclose(mixed, summed, rtol=1e-4)
+
+    monkeypatch.setattr(learn, "MIXED", 0.0)
+    log_mel, textures, share, _ = learn._mixed(batch, np.random.default_rng(0))
+    assert share == 1.0
+    np.testing.assert_array_equal(log_mel, batch.log_mel)
+    np.testing.assert_array_equal(textures, batch.texture)
+
+
+def test_a_quadrant_asks_less_of_single_moments_than_of_the_average(toys: list[Example]) -> None:
+    batch = batch_of(toys[:1])  # in Q1
+    inside = torch.log(torch.from_numpy(batch.region[0, 0]).clamp(min=1e-6))
+    outside = torch.log((1 - torch.from_numpy(batch.region[0, 0])).clamp(min=1e-6))
+    settled, nothing = EMISSIONS // 2, torch.zeros_like(inside)
+    steady = learn._unlikelihood(nothing.expand(1, EMISSIONS, -1), batch)
+    torn = torch.stack([inside] * (EMISSIONS - settled) + [outside] * settled)[None]
+    moments = -torch.log(torch.tensor([1.0, 1e-6])).mean()
+    assert float(steady) == pytest.approx(np.log(4), rel=0.05)
+    assert float(learn._unlikelihood(torn, batch)) < float(moments)  # by the average alone it would be about log 2
