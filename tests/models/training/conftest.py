@@ -18,7 +18,7 @@ SECONDS = 6.0
 
 @contextmanager
 def small_training(cache: Path) -> Iterator[None]:
-    """Few components, one epoch, one process, a cache of its own."""
+    """Few components, few steps, one process, a cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALARO_CACHE", str(cache))
         patch.setattr(corpus, "extract_all", partial(extract_all, processes=1))
@@ -26,7 +26,7 @@ def small_training(cache: Path) -> Iterator[None]:
         patch.setattr(aeg, "RIDGE", 1.0)
         patch.setattr(baselines, "_C", (3.0,))  # a grid of twenty SVMs takes longer than all else
         patch.setattr(baselines, "_GAMMA", (0.3,))
-        patch.setattr(learn, "EPOCHS", 1)
+        patch.setattr(learn, "EPOCHS", 6)  # of a step or two each: fewer teach it nothing that is worth pooling
         patch.setattr(learn, "EMISSIONS", 12)
         patch.setattr(processors, "PROCESSES", 1)
         patch.setattr(train, "ALTERED", 0)

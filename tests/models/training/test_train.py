@@ -34,8 +34,8 @@ def quietly(_: str) -> None:
 
 
 def learnt(said: Sequence[str]) -> int:
-    """How many epochs of a network were told of."""
-    return sum(line.startswith("network, epoch") for line in said)
+    """How many networks were told of."""
+    return sum(line.startswith("network, epoch 1 of ") for line in said)
 
 
 @pytest.fixture(scope="module")
