@@ -1,9 +1,9 @@
 """``valaro train`` and ``valaro evaluate``: a model from annotated music, and how good it is."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -36,8 +36,11 @@ def _require_room(output: Path) -> None:
     ground = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     if not ground.is_dir():
         raise InputError(f"--output {output}: {ground} is a file; name a new directory")
-    if not os.access(ground, os.W_OK):
-        raise InputError(f"--output {output}: {ground} cannot be written to; name a directory elsewhere")
+    try:
+        # Tried, not asked for: root may write everywhere, even where nothing can be made.
+        TemporaryDirectory(dir=ground).cleanup()
+    except OSError as error:
+        raise InputError(f"--output {output}: {ground} cannot be written to; name a directory elsewhere") from error
 
 
 def evaluate(

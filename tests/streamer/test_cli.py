@@ -143,6 +143,14 @@ def test_a_model_that_could_not_be_written_is_refused_before_the_training(
     assert f"{song} is a file" in one_line(capsys.readouterr().err)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a folder where nobody can make another: /proc")
+def test_a_folder_where_not_even_root_can_make_the_model_is_refused_before_the_training(
+    song: Path, capsys: Captured
+) -> None:
+    assert run(["train", "--data", str(song.parent), "--output", "/proc/new-model"]) == 2
+    assert "/proc cannot be written to" in one_line(capsys.readouterr().err)
+
+
 def test_an_unresolvable_host_is_one_line_and_the_show_goes_on(bundle: Path, capsys: Captured) -> None:
     host = "no-such-host.invalid:9000"
     assert run(["demo", "--seconds", "1", "--osc", host, "--model", str(bundle), "--no-display"]) == 0
