@@ -33,7 +33,7 @@ def minute(rate: int = RATE) -> Float32:
     """One minute of mono music at ``rate``: real where it is at hand, the project's own piece elsewhere."""
     path = song_path()
     if path is None:
-        return demo_piece(rate)
+        return demo_piece(rate)[: SECONDS * rate]  # it is four seconds longer
     samples, native = soundfile.read(path, dtype="float32", always_2d=True)
     mono = np.asarray(soxr.resample(samples.mean(axis=1), native, rate), dtype=np.float32)
     return np.ascontiguousarray(np.resize(mono, SECONDS * rate))  # shorter pieces begin again
