@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ..models import snapshot
 from ..models.bundle import default_path
 from ..models.features import LAYOUT
+from ._util.files import WholeFile, reason
+from ._util.process import version
 from .messages import Affect
-from .process import version
-from .whole_file import WholeFile, reason
 
 log = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from ._util.address import parse_destination
 from .config_errors import Misplaced, read_toml, refusal, shown
 from .controls import MOST_OFFSET, listener_name
 from .errors import InputError
@@ -27,7 +28,6 @@ from .messages import MOST_CHANNELS
 from .metrics import parse_target
 from .midi_in import MidiInSettings
 from .sinks.midi_messages import LAST_CONTROLLER, LAST_FINE, MidiSettings
-from .sinks.osc import parse_destination
 
 CHANNEL = "{channel}"  # in the address of a map: the number of a channel that is tracked separately
 

@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from .messages import Affect
 MOST_OFFSET = 30.0  # s
 LONGEST_NAME = 64  # characters of a listener's name
 MOST_LISTENERS = 16  # in one room
-PER_SECOND, BURST = 10.0, 20.0  # ratings of one listener that are taken; a finger on a pad sends a hundred
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +26,6 @@ class Rating:
     arousal: float
     listener: str
     source: str = "api"
-
-
-class Allowance:
-    """How many ratings are taken: a bucket for each listener holds 20 and fills up again by 10 a second.
-
-    For one thread at a time.
-    """
-
-    def __init__(self) -> None:
-        self._left: dict[str, tuple[float, float]] = {}  # name -> how many more, as of when
-
-    def take(self, name: str) -> bool:
-        """Whether one more of ``name``'s is taken now."""
-        now = time.monotonic()
-        levels = {each: min(left + (now - then) * PER_SECOND, BURST) for each, (left, then) in self._left.items()}
-        self._left = {each: (level, now) for each, level in levels.items() if level < BURST}
-        level = levels.get(name, BURST)
-        if level < 1.0:
-            return False
-        self._left[name] = level - 1.0, now
-        return True
 
 
 class Controls:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ._util.files import nearest
 from .doctor import Result
 
 _YEAR = 2025  # a clock that is before it was never set
@@ -121,11 +122,6 @@ def session() -> list[Result]:
     if status.st_uid != os.geteuid():
         return [Result("session", "warn", f"XDG_RUNTIME_DIR is {folder}, which is another user's", advice)]
     return [Result("session", "ok", f"XDG_RUNTIME_DIR is {folder}")]
-
-
-def nearest(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next((each for each in (folder, *folder.parents) if each.exists()), Path(folder.anchor))
 
 
 def answer_of(*command: str) -> str:

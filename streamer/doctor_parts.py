@@ -11,10 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ._util.files import nearest
+from ._util.process import version
 from .doctor import Result
-from .doctor_machine import nearest
 from .errors import DeviceError, ValaroError
-from .process import version
 
 # As in pyproject.toml, where ONNX Runtime's name depends on the machine.
 PACKAGES = (

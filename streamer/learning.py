@@ -14,7 +14,8 @@ from ..models.bundle import Bundle
 from ..models.personal import together
 from ..models.personal_moved import standard_listener
 from ..models.personal_regression import Ratings
-from .controls import PER_SECOND, Allowance, Controls, Rating
+from ._util.rate_limit import PER_SECOND, Allowance
+from .controls import Controls, Rating
 from .errors import InputError
 from .listeners import (
     DamagedError,

@@ -12,7 +12,8 @@ from typing import Any, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .controls import Allowance, listener_name
+from ._util.rate_limit import Allowance
+from .controls import listener_name
 from .errors import InputError
 from .listeners_heard import Heard, History, Rated, Source, theta_digest, theta_for
 from .listeners_schema import (

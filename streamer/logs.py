@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
+from ._util.process import resident_bytes
 from .messages import Affect
-from .process import resident_bytes
 from .session import Counters
 
 log = logging.getLogger(__name__)

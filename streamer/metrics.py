@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from ._util.address import parse_destination
+from ._util.files import WholeFile, reason
+from ._util.process import resident_bytes
 from .errors import InputError
 from .messages import ACTIVITIES, Affect
-from .process import resident_bytes
 from .session import Counters
-from .sinks.osc import parse_destination
-from .whole_file import WholeFile, reason
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,11 @@ from typing import Any, Literal, TypeVar
 
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from ._util.address import parse_destination
+from ._util.rate_limit import Bucket
 from .controls import Controls
 from .errors import InputError, SinkError
 from .osc_commands import LARGEST, Command, Ignored, Message, Refusal, handle
-from .sinks.osc import parse_destination
 
 log = logging.getLogger(__name__)
 
@@ -250,29 +251,6 @@ class OscIn:
         if now >= self._silent_until:
             self._silent_until = now + LOG_PAUSE
             log.warning("OSC input %d: %s (told once a minute at most, counted always)", self.port, text)
-
-
-class Bucket:
-    """Allows ``rate`` a second in the long run and ``burst`` at once; overdrawn, it allows nothing for a while."""
-
-    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Starts full, on ``clock`` (seconds, never going back)."""
-        self._rate = rate
-        self._burst = burst
-        self._clock = clock
-        self._left = burst
-        self._filled = clock()
-
-    def has_one(self) -> bool:
-        """Whether one may be taken now."""
-        now = self._clock()
-        self._left = min(self._burst, self._left + (now - self._filled) * self._rate)
-        self._filled = now
-        return self._left >= 1.0
-
-    def take(self, count: int) -> None:
-        """Take so many, be it more than are left."""
-        self._left -= count
 
 
 class Pads:

@@ -1,7 +1,6 @@
 """What the program says beside its output: single lines on stderr, held back while a picture has the screen."""
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -80,32 +79,6 @@ class Notices(logging.Handler):
         logger.setLevel(level)
         for record, words in self._kept:
             _write(record, words)
-
-
-@contextmanager
-def libraries_silenced() -> Iterator[None]:
-    """Within it what C libraries print on file descriptor 2 is lost; Python's ``sys.stderr`` still speaks.
-
-    PortAudio and ALSA tell of each device that goes away in lines of their own, in the middle of the picture.
-    """
-    ours = sys.stderr
-    try:
-        if os.environ.get("VALARO_DEBUG") or ours.fileno() != 2:
-            raise OSError("not wanted, or not the libraries' stream")
-        ours.flush()
-        kept = os.dup(2)
-    except (OSError, ValueError):  # ValueError: closed, or in memory
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        with open(kept, "w", 1, ours.encoding, "backslashreplace", closefd=False) as sys.stderr:
-            yield
-    finally:
-        sys.stderr = ours
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 @contextmanager

@@ -257,8 +257,9 @@ def _numbers(text: str) -> tuple[float, float] | None:
 
 
 def _play(question: Question, player: "Player") -> None:
+    from .._util.stderr import libraries_silenced
     from ..errors import ValaroError
-    from ._notices import libraries_silenced, tell
+    from ._notices import tell
 
     try:
         sound = excerpt(question.sound, question.moment.time)

@@ -247,9 +247,10 @@ def _live(
     policy: "Policy" = "drift",
 ) -> None:
     """``separate``: the numbers of the source's channels, each to be tracked by itself; empty: as they are counted."""
+    from .._util.stderr import libraries_silenced
     from ..logs import Repeats
     from ..session import EngineLike, Session, stop_on_signals
-    from ._notices import Notices, compiling_told, libraries_silenced, tell
+    from ._notices import Notices, compiling_told, tell
 
     if separate is None and wanted.config is not None:
         refuse_channel_maps(wanted.config)

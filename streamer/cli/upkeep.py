@@ -84,8 +84,8 @@ class Upkeep:
             every = lambda: faults() | {"checkpoint": checkpoint.faults}  # noqa: E731
         found.append(Alive(counters, every))
         if self.metrics is not None:
+            from .._util.process import version
             from ..metrics import Metrics
-            from ..process import version
 
             provider = "none" if bundle.lstm is None else bundle.lstm.provider
             facts = {"version": version(), "bundle": digest[:12], "decoder": decoder, "provider": provider}

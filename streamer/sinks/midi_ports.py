@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from .._util.stderr import quiet_stderr
 from ..errors import DeviceError, InputError
-from ..sources.devices import quiet_stderr
 from .midi_jack import QUEUE, JackPort, receive
 
 CLIENT, CLIENT_IN = "Valaro", "Valaro in"

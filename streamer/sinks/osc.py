@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from .._util.address import Where, _look_up, parse_destination
 from ..errors import InputError
 from ..messages import Affect
 from .osc_packets import bundles, cells, contract, message, packets
@@ -26,8 +27,6 @@ _PATIENCE = 2.0  # s that a name server may delay the start
 _LOOK_AGAIN = 5.0  # s between two look-ups of a host
 _STEADY = 5.0  # s without a fault until sending counts as working again: systems refuse only one packet a second
 _LARGEST = 3.4028234663852886e38  # that a 32-bit float holds
-
-Where = tuple[int, tuple]  # address family, and what ``socket.connect`` takes
 
 
 class Mapping(Protocol):
@@ -219,31 +218,6 @@ class _Host:
             if found != self.where:
                 self.where = found
         self._not_before = time.monotonic() + _LOOK_AGAIN
-
-
-def parse_destination(text: str) -> tuple[str, int]:
-    """Split "HOST:PORT" or "[HOST]:PORT"; raises InputError with what is wrong."""
-    host, colon, port = text.strip().rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not host or host.endswith(":"):
-        raise InputError(f"OSC destination {text!r} has no port: write HOST:PORT, such as 127.0.0.1:9000")
-    if ":" in host and not bracketed:
-        raise InputError(f"OSC destination {text!r}: write an IPv6 address in brackets, such as [::1]:9000")
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        raise InputError(f"OSC destination {text!r}: the port must be a number from 1 to 65535")
-    host = host[1:-1] if bracketed else host
-    if not host:
-        raise InputError(f"OSC destination {text!r} has no host: write HOST:PORT, such as 127.0.0.1:9000")
-    if not all(letter.isprintable() and letter not in " /@" for letter in host):
-        raise InputError(f"OSC destination {text!r}: {host!r} is no host name: write HOST:PORT, such as 127.0.0.1:9000")
-    return host, int(port)
-
-
-def _look_up(name: str, port: int, flags: int = 0) -> Where:
-    found = socket.getaddrinfo(name, port, type=socket.SOCK_DGRAM, flags=flags)
-    # "localhost" may list ::1 first, where most VJ programs do not listen.
-    family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return family, address
 
 
 def _connected(where: Where | None) -> socket.socket:

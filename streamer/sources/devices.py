@@ -1,15 +1,14 @@
 """Which audio inputs and MIDI outputs this machine has, and what to pass on the command line to get them."""
 
-import contextlib
-import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import Empty
 from typing import Any
 
+from .._util.stderr import quiet_stderr
 from ..errors import DeviceError
 from .capture import LIMIT, NO_LIBRARY, Capture
 
@@ -211,24 +210,3 @@ def midi_outputs() -> tuple[list[str], str | None]:
         return names(), None
     except DeviceError as error:
         return [], str(error)
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Keep what C libraries print on file descriptor 2 off the terminal, for as long as a device is set up.
-
-    PortAudio, ALSA and JACK report each card that is not there in lines of their own; what matters comes as an error
-    code as well. Any thread's stderr is silenced meanwhile, so keep it short.
-    """
-    try:
-        kept = os.dup(2)
-    except OSError:  # no stderr at all: a windowed program
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -18,6 +18,7 @@ import numpy as np
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 from valaro.streamer import presets
+from valaro.streamer._util.address import parse_destination
 from valaro.streamer.config import load_config
 from valaro.streamer.controls import Controls, listener_names
 from valaro.streamer.errors import ValaroError
@@ -32,7 +33,6 @@ from valaro.streamer.oscquery.client import command
 from valaro.streamer.oscquery.namespace import answer, emitted, host_info, may_write, settings
 from valaro.streamer.replay import Replay
 from valaro.streamer.sinks.midi_messages import MidiSettings, MidiState, messages
-from valaro.streamer.sinks.osc import parse_destination
 from valaro.streamer.sinks.osc_packets import cells, packets
 
 from ..streamer.fakes import neutral

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from valaro.streamer._util.stderr import quiet_stderr
 from valaro.streamer.errors import DeviceError, InputError
 from valaro.streamer.protocols import Block, Source
 from valaro.streamer.sources import AudioFile, Memory
-from valaro.streamer.sources.devices import AudioInput, find, is_loopback, monitor_sources, quiet_stderr
+from valaro.streamer.sources.devices import AudioInput, find, is_loopback, monitor_sources
 from valaro.streamer.sources.feed import Pace
 from valaro.streamer.sources.fit import choose
 from valaro.streamer.sources.microphone import refusal

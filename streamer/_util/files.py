@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from .errors import SinkError
+from ..errors import SinkError
 
 
 class WholeFile:
@@ -52,3 +52,8 @@ class WholeFile:
 def reason(fault: BaseException) -> str:
     """Why the system refused, in its own words."""
     return (getattr(fault, "strerror", None) or str(fault) or type(fault).__name__).lower()
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next((each for each in (folder, *folder.parents) if each.exists()), Path(folder.anchor))
