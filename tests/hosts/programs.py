@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from valaro.streamer.messages import Affect
 
-EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "hosts"
+from ..places import EXAMPLES
+
+HOSTS = EXAMPLES / "hosts"
 
 
 def need(**packages: str) -> None:

@@ -15,7 +15,7 @@ from valaro.streamer import presets
 from valaro.streamer.controls import Controls
 
 from ..streamer.oscdump import wait_for
-from .programs import EXAMPLES, emission, need, running
+from .programs import HOSTS, emission, need, running
 
 CHROMIUM = (
     *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -81,7 +81,7 @@ def test_the_canvas_shows_what_is_sent(browser: Open) -> None:
 
     server = OscQuery(Controls())
     try:
-        evaluate = browser(f"{(EXAMPLES / 'canvas.html').as_uri()}?at=127.0.0.1:{server.port}")
+        evaluate = browser(f"{(HOSTS / 'canvas.html').as_uri()}?at=127.0.0.1:{server.port}")
         wait_for(lambda: server.listeners == 1)
         for valence, arousal in ((-0.75, 0.5), (0.65, -0.85)):
             affect = emission(valence, arousal)
@@ -102,12 +102,12 @@ SWARM = "['x', 'y'].map((axis) => swarm.reduce((sum, each) => sum + each[axis], 
 def test_the_swarm_of_p5_goes_where_the_heatmap_is(browser: Open, tmp_path: Path) -> None:
     from valaro.streamer.oscquery import OscQuery
 
-    page = (EXAMPLES / "p5js" / "index.html").read_text()
+    page = (HOSTS / "p5js" / "index.html").read_text()
     wanted = re.findall(r'src="(https://[^"]*/p5@([\d.]+)/lib/p5.min.js)"', page)
     ((address, version),) = wanted
     library = _from_npm("p5", version) / "lib" / "p5.min.js"
     (tmp_path / "index.html").write_text(page.replace(address, library.as_uri()))
-    (tmp_path / "sketch.js").write_text((EXAMPLES / "p5js" / "sketch.js").read_text())
+    (tmp_path / "sketch.js").write_text((HOSTS / "p5js" / "sketch.js").read_text())
     server = OscQuery(Controls())
     try:
         evaluate = browser(f"{(tmp_path / 'index.html').as_uri()}?at=127.0.0.1:{server.port}")
@@ -184,6 +184,6 @@ def _from_npm(package: str, version: str) -> Path:
 
 
 def test_the_pages_need_nothing_of_this_machine_but_the_socket() -> None:
-    pages = [EXAMPLES / "canvas.html", EXAMPLES / "p5js" / "index.html", EXAMPLES / "p5js" / "sketch.js"]
+    pages = [HOSTS / "canvas.html", HOSTS / "p5js" / "index.html", HOSTS / "p5js" / "sketch.js"]
     assert [path.name for path in pages if path.read_text().count("\n") >= 60] == []
     assert "src=" not in Path(pages[0]).read_text()

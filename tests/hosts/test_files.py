@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from .programs import EXAMPLES, arriving, emission
+from .programs import HOSTS, arriving, emission
 
 ADDRESSES = {f"/valaro/{name}" for name in arriving(emission(0, 0))}
 
@@ -14,16 +14,16 @@ ADDRESSES = {f"/valaro/{name}" for name in arriving(emission(0, 0))}
 def test_the_table_names_each_file_and_each_preset() -> None:
     from valaro.streamer import presets
 
-    table = (EXAMPLES / "README.md").read_text()
+    table = (HOSTS / "README.md").read_text()
     links = set(re.findall(r"\]\(([^)]+)\)", table))
-    assert [link for link in links if not (EXAMPLES / link).exists()] == []
-    files = [path for path in EXAMPLES.rglob("*") if path.is_file() and path.name not in ("README.md", "sketch.js")]
-    assert [path.name for path in files if str(path.relative_to(EXAMPLES)) not in links] == []
+    assert [link for link in links if not (HOSTS / link).exists()] == []
+    files = [path for path in HOSTS.rglob("*") if path.is_file() and path.name not in ("README.md", "sketch.js")]
+    assert [path.name for path in files if str(path.relative_to(HOSTS)) not in links] == []
     assert [name for name in presets.names() if f"`{name}`" not in table] == []
 
 
 def test_the_max_patch_is_whole() -> None:
-    patcher = json.loads((EXAMPLES / "max.maxpat").read_text())["patcher"]
+    patcher = json.loads((HOSTS / "max.maxpat").read_text())["patcher"]
     boxes = {each["box"]["id"]: each["box"] for each in patcher["boxes"]}
     assert len(boxes) == len(patcher["boxes"])
     for line in (each["patchline"] for each in patcher["lines"]):
@@ -37,7 +37,7 @@ def test_the_max_patch_is_whole() -> None:
 
 
 def test_the_processing_sketch_hears_addresses_that_are_sent() -> None:
-    sketch = EXAMPLES / "processing" / "processing.pde"  # Processing wants the folder to have the sketch's name
+    sketch = HOSTS / "processing" / "processing.pde"  # Processing wants the folder to have the sketch's name
     assert set(re.findall(r'"(/valaro/[^"]+)"', sketch.read_text())) <= ADDRESSES
 
 
@@ -75,7 +75,7 @@ class Component:
 
 
 def test_the_touchdesigner_script_fills_its_tables() -> None:
-    spec = importlib.util.spec_from_file_location("callbacks", EXAMPLES / "touchdesigner_callbacks.py")
+    spec = importlib.util.spec_from_file_location("callbacks", HOSTS / "touchdesigner_callbacks.py")
     assert spec is not None
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)

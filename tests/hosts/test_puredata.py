@@ -8,7 +8,7 @@ import pytest
 from valaro.streamer.sinks import Osc
 
 from ..streamer.oscdump import free_port, wait_for
-from .programs import EXAMPLES, emission, need, running, same
+from .programs import HOSTS, emission, need, running, same
 
 Patches = dict[str, tuple[int, Path]]  # name -> its port, what it prints
 
@@ -20,7 +20,7 @@ def patches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patches]:
     folder = tmp_path_factory.mktemp("puredata")
     found: Patches = {}
     with ExitStack() as stack:
-        for patch in (Path(__file__).parent / "everything.pd", EXAMPLES / "puredata.pd"):
+        for patch in (Path(__file__).parent / "everything.pd", HOSTS / "puredata.pd"):
             copy, port = folder / patch.name, free_port()
             text = patch.read_text()
             assert text.count("netreceive -u -b 9000") == 1

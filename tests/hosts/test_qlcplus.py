@@ -12,7 +12,7 @@ from valaro.streamer.messages import Affect
 from valaro.streamer.sinks import Osc
 
 from ..streamer.oscdump import free_port, wait_for
-from .programs import EXAMPLES, emission, need, running
+from .programs import HOSTS, emission, need, running
 
 DIMMERS = ("happy", "tense", "sad", "calm", "valence", "arousal", "confidence", "level")
 INPUT = '<Input Plugin="OSC" UID="127.0.0.1" Line="0"/>'
@@ -42,7 +42,7 @@ def lights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lights]:
     """QLC+ in operation with the workspace, on ports of the test's own."""
     need(qlcplus="qlcplus")
     folder, port = tmp_path_factory.mktemp("qlcplus"), free_port()
-    text = (EXAMPLES / "qlcplus.qxw").read_text()
+    text = (HOSTS / "qlcplus.qxw").read_text()
     assert text.count(INPUT) == 1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as output:
         output.bind(("127.0.0.1", 0))

@@ -15,7 +15,7 @@ from valaro.streamer.sinks import Osc
 
 from ..streamer.jack import jack
 from ..streamer.oscdump import free_port, wait_for
-from .programs import EXAMPLES, emission, need, running, same
+from .programs import HOSTS, emission, need, running, same
 
 __all__ = ["jack"]
 
@@ -42,7 +42,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Pa
     """The language running, with every address printed: its port and what it prints."""
     need(sclang="supercollider-language")
     folder, port = tmp_path_factory.mktemp("sclang"), free_port()
-    path = script("everything.scd", folder, PORT=port, EXAMPLE=EXAMPLES / "supercollider.scd")
+    path = script("everything.scd", folder, PORT=port, EXAMPLE=HOSTS / "supercollider.scd")
     log = folder / "log"
     with sclang(path, log):
         wait_for(lambda: "\nreceives\n" in log.read_text())
@@ -71,7 +71,7 @@ def test_the_pad_is_dark_for_sad_music_and_bright_for_happy(tmp_path: Path) -> N
     need(sclang="supercollider-language", scsynth="supercollider-server")
     port = free_port()
     words = {"PORT": port, "SERVER": free_port(), "RECORDING": tmp_path / "pad.wav"}
-    path = script("pad.scd", tmp_path, EXAMPLE=EXAMPLES / "supercollider.scd", **words)
+    path = script("pad.scd", tmp_path, EXAMPLE=HOSTS / "supercollider.scd", **words)
     log = tmp_path / "log"
     command, sink = SimpleUDPClient("127.0.0.1", port), Osc(f"127.0.0.1:{port}")
     with ExitStack() as stack:

@@ -20,9 +20,9 @@ from valaro.streamer.doctor import Check, Result, checks, examine, in_process
 from valaro.streamer.listeners import Listeners
 
 from ..models.synthetic_bundle import synthetic_bundle
+from ..places import ROOT
 from .oscdump import PATIENCE, free_port
 
-ROOT = Path(__file__).parent.parent.parent
 COMMAND = [
     *(sys.executable, "-c"),
     "import typer; from valaro.streamer.cli.doctor import doctor; a = typer.Typer(); a.command()(doctor); a()",

@@ -15,10 +15,10 @@ from typing import IO
 import pytest
 from valaro.streamer.sinks.osc import Osc
 
+from ..places import ROOT
 from .oscdump import free_port, wait_for
 from .test_osc import an_affect, messages_of
 
-ROOT = Path(__file__).parents[2]
 OURS, THEIRS = "10.77.0.1", "10.77.0.2"  # the two ends of the cable
 SENDER = """
 import logging, sys, threading

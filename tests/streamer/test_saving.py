@@ -12,6 +12,7 @@ from valaro.streamer.saving import Saving
 from valaro.streamer.session import Session
 from valaro.streamer.sources import Memory
 
+from ..places import ROOT
 from .fakes import Collect, CountingEngine
 
 
@@ -72,7 +73,7 @@ def test_a_full_disk_ends_the_file_and_not_the_show(tmp_path: Path) -> None:
     path = tmp_path / "heard.wav"
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(path)],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,

@@ -24,10 +24,11 @@ from valaro.streamer.config import load_config
 from valaro.streamer.demo import demo_piece
 
 from ..models.synthetic_bundle import full_bundle
+from ..places import EXAMPLES
 from .oscdump import PATIENCE, wait_for
 
 RATE = 24_000
-SERVICE = Path(__file__).parent.parent.parent / "examples" / "service"
+SERVICE = EXAMPLES / "service"
 UNITS = ("valaro.service", "valaro-user.service")
 
 

@@ -8,12 +8,11 @@ import json
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from ..places import ROOT
 
 # A show that keeps what it sent for ever.
 LEAKING = """

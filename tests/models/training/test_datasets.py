@@ -1,4 +1,3 @@
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from valaro.models.errors import DataError
 from valaro.models.training import datasets
 from valaro.models.training.score import read_score
 
+from ...places import DATA
 from . import synthetic
 
 
@@ -177,7 +177,7 @@ def test_a_table_in_another_encoding_is_refused(data: Path) -> None:
 
 
 def test_the_real_folder_is_what_its_notes_say() -> None:
-    root = Path(os.environ.get("VALARO_DATA") or Path(__file__).parents[4] / "shared" / "data")
+    root = DATA
     if not (root / "4q" / "clips.csv").is_file():
         pytest.skip("no data folder (set VALARO_DATA)")
     folder = datasets.load(root)

@@ -1,7 +1,6 @@
 """Listeners whose way of hearing is known are found by the right method; constants come from others alone."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from valaro.models.training.personal_data import (
 )
 from valaro.models.training.personal_fit import fit_prior
 
+from ...places import DATA
 from . import synthetic
 
 K, ITEMS, LISTENERS = 6, 24, 20
@@ -120,7 +120,7 @@ def test_the_prior_that_made_the_listeners_is_found_again() -> None:
 
 
 def test_the_shipped_constants_are_those_that_the_film_music_raters_give() -> None:
-    data = Path(os.environ.get("VALARO_DATA") or Path(__file__).parents[4] / "shared" / "data")
+    data = DATA
     if not (data / "soundtracks").is_dir():
         pytest.skip("no soundtracks in the data folder (set VALARO_DATA)")
     found = fit_prior(standard_ratings(soundtracks_panel(data)))
