@@ -14,7 +14,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 from valaro.models.features import BLOCK, RATE
-from valaro.streamer.demo import demo_piece
+from valaro.streamer.sources.demo import demo_piece
 
 Float32 = NDArray[np.float32]
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from valaro.models import load_bundle
 from valaro.streamer import Engine
-from valaro.streamer.controls import Controls
+from valaro.streamer.core.controls import Controls
 from valaro.streamer.errors import ValaroError
 from valaro.streamer.mapping import Mapped
 from valaro.streamer.outlet import Outlet

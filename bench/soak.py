@@ -21,14 +21,14 @@ import numpy as np
 from valaro.models import load_bundle
 from valaro.streamer import Affect, Engine, Session
 from valaro.streamer.cli.upkeep import Upkeep
-from valaro.streamer.controls import Controls
+from valaro.streamer.core.controls import Controls
+from valaro.streamer.core.replay import Replay
+from valaro.streamer.core.session import Counters
 from valaro.streamer.learning import Learning
 from valaro.streamer.listeners import Listeners
 from valaro.streamer.mapping import Mapped
 from valaro.streamer.osc_in import OscIn, Status
 from valaro.streamer.outlet import Outlet
-from valaro.streamer.replay import Replay
-from valaro.streamer.session import Counters
 from valaro.streamer.sinks import Osc, Recorder
 from valaro.streamer.sinks.osc_packets import values_by_address
 

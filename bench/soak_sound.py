@@ -15,9 +15,9 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from valaro.streamer.demo import demo_piece
-from valaro.streamer.protocols import Block
-from valaro.streamer.sources.feed import Feed
+from valaro.streamer.core.protocols import Block
+from valaro.streamer.sources.base import Feed
+from valaro.streamer.sources.demo import demo_piece
 
 Sound = NDArray[Any]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from valaro.models import Bundle, load_bundle
-from valaro.streamer.separate import Separate
+from valaro.streamer.core.multichannel import Separate
 from valaro.streamer.sinks import Osc
 
 from .chain import resident

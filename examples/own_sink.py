@@ -7,8 +7,8 @@ import colorsys
 
 from valaro.models import load_bundle
 from valaro.streamer import Affect, Engine, Session
-from valaro.streamer.demo import DemoSource
-from valaro.streamer.session import stop_on_signals
+from valaro.streamer.core.signals import stop_on_signals
+from valaro.streamer.sources.demo import DemoSource
 
 HUES = (0.12, 0.0, 0.62, 0.38)  # of the quadrants: yellow joy, red tension, blue sadness, green calm
 

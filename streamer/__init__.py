@@ -4,11 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .engine import Engine
-    from .messages import Affect
-    from .session import Counters, Session
+    from .core.affect import Affect
+    from .core.engine import Engine
+    from .core.session import Counters, Session
 else:
-    _HOMES = {"Affect": ".messages", "Counters": ".session", "Engine": ".engine", "Session": ".session"}
+    _HOMES = {
+        "Affect": ".core.affect",
+        "Counters": ".core.session",
+        "Engine": ".core.engine",
+        "Session": ".core.session",
+    }
 
     # Loaded when first asked for: the engine brings all compiled code, which `valaro --help` has no use for.
     def __getattr__(name: str) -> object:

@@ -17,10 +17,9 @@ from .results import Form
 
 if TYPE_CHECKING:
     from ..models import Bundle
-    from .engine import Listener
+    from .core.affect import Affect
+    from .core.protocols import EngineLike, Listener
     from .learning import Learning
-    from .messages import Affect
-    from .session import EngineLike
 
 # By which a folder's sound files are known: those that libsndfile decodes, but for raw samples without a header.
 SUFFIXES = frozenset(
@@ -171,8 +170,8 @@ def emissions(
 
     ``separate``: of each channel by itself. Raises AudioFileError when there are none.
     """
-    from .engine import Engine
-    from .separate import Separate
+    from .core.engine import Engine
+    from .core.multichannel import Separate
     from .sources.audio_file import AudioFile
 
     sound = AudioFile(path)
@@ -277,7 +276,7 @@ def _keeping(heard: "Iterator[Affect]", kept: "list[Affect]") -> "Iterator[Affec
 
 def _listening(bundle: "Bundle", names: str) -> "Learning":
     """The profiles of one or several listeners, as they stand. InputError for one who is not known."""
-    from .controls import Controls
+    from .core.controls import Controls
     from .learning import Learning
     from .listeners import Listeners
 

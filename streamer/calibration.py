@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ..models.personal_moved import MovedHeatmaps, standard_listener
 from ..models.personal_regression import Ratings, variance
+from .core.affect import Affect
 from .listeners_heard import Heard, Rated, theta_digest, theta_for
-from .messages import Affect
 
 if TYPE_CHECKING:
     from ..models.bundle import Bundle

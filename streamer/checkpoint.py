@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from ..models.bundle import default_path
 from ..models.features import LAYOUT
 from ._util.files import WholeFile, reason
 from ._util.process import version
-from .messages import Affect
+from .core.affect import Affect
+from .core.protocols import Resumable
 
 log = logging.getLogger(__name__)
 
@@ -31,19 +32,6 @@ _CLOSING = 5.0  # s that a disk may take for the last one
 _ABOUT = "about"  # the array that tells of the others
 
 Table = dict[str, NDArray[Any]]
-
-
-class Resumable(Protocol):
-    """What is asked of an engine."""
-
-    @property
-    def state(self) -> Any:
-        """All that it remembers of the music now."""
-        ...
-
-    def resume(self, state: Any) -> None:
-        """Begin with that; before the first samples."""
-        ...
 
 
 def bundle_digest(path: Path | None = None) -> str:

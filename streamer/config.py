@@ -20,11 +20,11 @@ from pydantic import (
 
 from ._util.address import parse_destination
 from .config_errors import Misplaced, read_toml, refusal, shown
-from .controls import MOST_OFFSET, listener_name
+from .core.affect import MOST_CHANNELS
+from .core.controls import MOST_OFFSET, listener_name
 from .errors import InputError
 from .expressions import compile_expression
 from .mapping import Mapped, check_address, check_curve, check_range, check_seconds
-from .messages import MOST_CHANNELS
 from .metrics import parse_target
 from .midi_in import MidiInSettings
 from .sinks.midi_messages import LAST_CONTROLLER, LAST_FINE, MidiSettings

@@ -15,7 +15,7 @@ from ..models.personal import together
 from ..models.personal_moved import standard_listener
 from ..models.personal_regression import Ratings
 from ._util.rate_limit import PER_SECOND, Allowance
-from .controls import Controls, Rating
+from .core.controls import Controls, Rating
 from .errors import InputError
 from .listeners import (
     DamagedError,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._util.rate_limit import Allowance
-from .controls import listener_name
+from .core.controls import listener_name
 from .errors import InputError
 from .listeners_heard import Heard, History, Rated, Source, theta_digest, theta_for
 from .listeners_schema import (

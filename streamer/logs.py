@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from ._util.process import resident_bytes
-from .messages import Affect
-from .session import Counters
+from .core.affect import Affect
+from .core.session import Counters
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 import math
 from typing import NamedTuple
 
+from .core.affect import Affect
 from .errors import InputError
 from .expressions import Range, compile_expression
-from .messages import Affect
 
 FLOAT32 = 3.4e38  # the largest number that an OSC float can carry
 

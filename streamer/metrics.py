@@ -15,9 +15,9 @@ from typing import Protocol
 from ._util.address import parse_destination
 from ._util.files import WholeFile, reason
 from ._util.process import resident_bytes
+from .core.affect import ACTIVITIES, Affect
+from .core.session import Counters
 from .errors import InputError
-from .messages import ACTIVITIES, Affect
-from .session import Counters
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from .controls import Controls, listener_name
+from .core.controls import Controls, listener_name
 from .errors import InputError, ValaroError
 from .sinks.midi_messages import CONTROL, LAST_CONTROLLER
 from .sinks.midi_ports import Port

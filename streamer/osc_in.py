@@ -15,7 +15,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 
 from ._util.address import parse_destination
 from ._util.rate_limit import Bucket
-from .controls import Controls
+from .core.controls import Controls
 from .errors import InputError, SinkError
 from .osc_commands import LARGEST, Command, Ignored, Message, Refusal, handle
 

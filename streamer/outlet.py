@@ -7,14 +7,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from .blend import blended
-from .controls import Controls
+from .core.affect import INTERVAL, Affect
+from .core.controls import Controls
+from .core.protocols import Sink
 from .errors import InputError
-from .messages import Affect
-from .protocols import Sink
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 0.5  # s from one emission to the next
 SLOWEST, FASTEST = 1.0, 120.0  # Hz of interpolated output
 
 _EARLY = 0.25  # s: what comes so much before its time is no jitter, but a stream at another pace

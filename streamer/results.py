@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from .errors import SinkError
 
 if TYPE_CHECKING:
-    from .messages import Affect
+    from .core.affect import Affect
 
 
 class Form(StrEnum):

@@ -14,8 +14,8 @@ import pytest
 import soundfile
 from valaro.models import load_bundle
 from valaro.streamer import Engine
-from valaro.streamer.demo import demo_piece
 from valaro.streamer.sinks import Osc
+from valaro.streamer.sources.demo import demo_piece
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PATIENCE = 60.0  # s

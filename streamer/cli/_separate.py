@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from ...models import Bundle
     from ...models.tracker import Policy
     from ..config import Config
-    from ..controls import Controls, Rating
-    from ..protocols import Source
-    from ..separate import Separate
+    from ..core.controls import Controls, Rating
+    from ..core.multichannel import Separate
+    from ..core.protocols import Source
     from .outputs import Wanted
 
 SeparateOption = Annotated[
@@ -58,7 +58,7 @@ def engine_apart(
     policy: "Policy",
 ) -> "Separate":
     """The engine of the source's channels, by their numbers; ratings are refused meanwhile."""
-    from ..separate import Separate
+    from ..core.multichannel import Separate
 
     controls.hear_ratings(_refuse)
     return Separate(bundle, source.rate, channels or range(1, source.channels + 1), decoder, policy)

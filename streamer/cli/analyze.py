@@ -134,8 +134,8 @@ def _done(analyst: "Analyst", plan: Plan, tasks: list[Task], jobs: int | None, s
     For standard output processes write into files that wait until it is their turn.
     """
     from ..bulk import in_order, in_turn, worth_processes
+    from ..core.signals import between_steps
     from ..crew import in_parallel
-    from ._signals import between_steps
 
     processes = min(jobs or _processors(), len(tasks))
     if processes < 2 or (jobs is None and not worth_processes([task.path for task in tasks])):

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from ...models import Bundle
     from ..calibration import Calibration, Moment
+    from ..core.affect import Affect
     from ..listeners import Heard
-    from ..messages import Affect
-    from ..playback import Player
-    from ..sources.feed import Feed
+    from ..sources.base import Feed
+    from ..sources.devices.playback import Player
 
 SUFFIXES = frozenset(
     (".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".w64", ".wav")
@@ -90,9 +90,9 @@ def calibrate(
 
 def _pieces(music: Sequence[Path]) -> "dict[str, Feed]":
     """What is to be heard, by its path. Raises InputError for a path that is no sound file, or a folder without any."""
-    from ..demo import demo_piece
     from ..errors import AudioFileError, InputError
     from ..sources import AudioFile, Memory
+    from ..sources.demo import demo_piece
     from ._notices import tell
 
     if not music:
@@ -155,8 +155,8 @@ def _emissions(
     sound: "Feed", bundle: "Bundle", decoder: str, seconds: float
 ) -> "Iterator[tuple[Affect, Heard | None]]":
     """A piece's emissions, up to so many seconds of it, and the evidence of each."""
-    from ..engine import Engine
-    from ._signals import between_steps
+    from ..core.engine import Engine
+    from ..core.signals import between_steps
 
     ear = Ear(bundle)
     engine = Engine(bundle, sound.rate, decoder, ear)
@@ -172,7 +172,7 @@ def _emissions(
 def _player(*, demo: bool) -> "Player | None":
     """The audio output; None, which is told in one line, where there is none."""
     from ..errors import DeviceError
-    from ..playback import Player
+    from ..sources.devices.playback import Player
     from ._notices import tell
 
     try:

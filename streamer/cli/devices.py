@@ -6,7 +6,7 @@ import typer
 def devices() -> None:
     """List audio inputs, loopback and monitor sources, and MIDI ports, with what to pass."""
     from ..errors import DeviceError
-    from ..sources import devices as found
+    from ..sources.devices import listing as found
     from ._notices import tell
 
     fault: DeviceError | None = None

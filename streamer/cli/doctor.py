@@ -22,7 +22,7 @@ def doctor(
     import json
     from dataclasses import asdict
 
-    from ..doctor import checks, examine
+    from ..app.doctor.runner import checks, examine
 
     found = []
     for result in examine(checks(model)):

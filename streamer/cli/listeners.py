@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...models import Bundle
+    from ..core.affect import Affect
+    from ..core.protocols import Block
     from ..listeners import Heard, Listeners, Rated
-    from ..messages import Affect
-    from ..protocols import Block
     from ..sources import AudioFile
 
 LARGEST = 256 << 20  # bytes of an import: the most ratings that are kept of one listener
@@ -87,7 +87,7 @@ def forget(
 
     A session that is running goes on as it knows them until it ends.
     """
-    from ..controls import listener_name
+    from ..core.controls import listener_name
     from ._notices import tell
 
     with opened() as store:
@@ -197,10 +197,10 @@ def heard_at(path: Path, at: float, bundle: "Bundle", decoder: str = "fusion") -
 
     Raises AudioFileError for a file that cannot be used, InputError for a time after its end, or before any sound.
     """
-    from ..engine import Engine
+    from ..core.engine import Engine
+    from ..core.signals import between_steps
     from ..errors import InputError
     from ..sources import AudioFile
-    from ._signals import between_steps
 
     sound = AudioFile(path)
     ear = Ear(bundle)

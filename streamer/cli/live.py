@@ -32,9 +32,10 @@ from .upkeep import CheckpointOption, LogOption, MetricsOption, Upkeep
 if TYPE_CHECKING:
     from ...models.tracker import Policy
     from ..config import Config
-    from ..messages import Affect
-    from ..protocols import Source
-    from ..session import Counters, Session, Stoppable
+    from ..core.affect import Affect
+    from ..core.protocols import Source
+    from ..core.session import Counters, Session
+    from ..core.signals import Stoppable
 
 DEFAULT_OSC = "127.0.0.1:9000"
 
@@ -84,8 +85,8 @@ def demo(
     The sound is not played aloud: the live heatmap shows what is heard, and --save-audio keeps it.
     OSC goes to 127.0.0.1:9000 unless --osc or --config says otherwise.
     """
-    from ..demo import DemoSource
     from ..errors import InputError
+    from ..sources.demo import DemoSource
 
     if seconds is not None and not 0 < seconds < float("inf"):
         raise InputError(f"--seconds must be above zero, not {seconds:g}")
@@ -248,8 +249,10 @@ def _live(
 ) -> None:
     """``separate``: the numbers of the source's channels, each to be tracked by itself; empty: as they are counted."""
     from .._util.stderr import libraries_silenced
+    from ..core.protocols import EngineLike
+    from ..core.session import Session
+    from ..core.signals import stop_on_signals
     from ..logs import Repeats
-    from ..session import EngineLike, Session, stop_on_signals
     from ._notices import Notices, compiling_told, tell
 
     if separate is None and wanted.config is not None:
@@ -261,7 +264,7 @@ def _live(
         source = make_source()
         with compiling_told():
             from ...models import load_bundle
-            from ..engine import Engine
+            from ..core.engine import Engine
             from ..learning import LAG, Learning
         bundle_path, decoder = model
         bundle = load_bundle(bundle_path)

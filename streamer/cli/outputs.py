@@ -10,14 +10,15 @@ import typer
 
 if TYPE_CHECKING:
     from ..config import Config
+    from ..core.protocols import Sink
+    from ..core.session import Counters
+    from ..core.signals import Stoppable
     from ..learning import Learning
     from ..midi_in import MidiIn
     from ..osc_in import OscIn, Status
     from ..oscquery import OscQuery
     from ..outlet import Outlet
-    from ..protocols import Sink
     from ..saving import Saving
-    from ..session import Counters, Stoppable
     from ..sinks import Midi, Recorder, Terminal
     from ._notices import Notices
 
@@ -113,7 +114,7 @@ class Outputs:
 
     def __init__(self, wanted: Wanted, notices: "Notices") -> None:
         """Raises InputError for what cannot be meant, before any device is opened."""
-        from ..controls import Controls
+        from ..core.controls import Controls
         from ..errors import InputError
         from ..outlet import FASTEST, SLOWEST
         from ..sinks import Osc

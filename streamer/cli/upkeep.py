@@ -9,10 +9,9 @@ import typer
 
 if TYPE_CHECKING:
     from ...models import Bundle
-    from ..checkpoint import Resumable
     from ..config import Config
-    from ..protocols import Sink
-    from ..session import Counters
+    from ..core.protocols import Resumable, Sink
+    from ..core.session import Counters
 
 CheckpointOption = Annotated[
     Path | None,

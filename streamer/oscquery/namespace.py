@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ..controls import MOST_OFFSET, Controls
-from ..messages import ACTIVITIES, Affect
+from ..core.affect import ACTIVITIES, Affect
+from ..core.controls import MOST_OFFSET, Controls
 from ..sinks.osc_packets import prefix, values_by_address
 
 NO_VALUE, READ, WRITE = 0, 1, 2  # ACCESS is a mask

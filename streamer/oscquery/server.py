@@ -14,9 +14,9 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from ..controls import Controls
+from ..core.affect import Affect
+from ..core.controls import Controls
 from ..errors import InputError
-from ..messages import Affect
 from ..osc_commands import Command, Refusal, handle
 from ..sinks.osc_packets import prefix
 from .announcement import Announcement

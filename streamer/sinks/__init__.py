@@ -1,6 +1,6 @@
 """Where emissions go: OSC, MIDI, the terminal, a recording."""
 
-from ..replay import Replay
+from ..core.replay import Replay
 from .midi import Midi
 from .osc import Osc
 from .recorder import Recorder

@@ -6,8 +6,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from ..core.affect import Affect
 from ..errors import ValaroError
-from ..messages import Affect
 from .midi_messages import LAST_CHANNEL, MidiSettings, MidiState, closing, everything, messages
 from .midi_ports import Port
 

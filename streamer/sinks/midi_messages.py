@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from ..core.affect import Affect
 from ..errors import InputError
-from ..messages import Affect
 
 NOTE_OFF, NOTE_ON, CONTROL = 0x80, 0x90, 0xB0  # plus the channel, 0 to 15
 LAST_CHANNEL = 16

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .._util.address import Where, _look_up, parse_destination
+from ..core.affect import Affect
 from ..errors import InputError
-from ..messages import Affect
 from .osc_packets import bundles, cells, contract, message, packets
 
 __all__ = ["Mapping", "Osc", "packets", "parse_destination"]

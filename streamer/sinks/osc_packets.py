@@ -11,7 +11,7 @@ from functools import lru_cache
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from ..messages import Affect
+from ..core.affect import Affect
 
 MOST_BYTES = 1_400  # a packet stays below it: an Ethernet frame carries it in one piece, even through a tunnel
 

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..controls import Rating
+from ..core.affect import Affect
+from ..core.controls import Rating
 from ..errors import InputError, SinkError
-from ..messages import Affect
 
 log = logging.getLogger(__name__)
 

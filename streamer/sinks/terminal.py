@@ -18,8 +18,8 @@ from rich.segment import Segment
 from rich.style import Style
 
 from ...models.grid import SIDE
+from ..core.affect import Affect
 from ..heatmap import QUADRANT_NAMES, Exposure, colours, enlarge
-from ..messages import Affect
 from .terminal_channels import channel_rows
 from .terminal_parts import (
     AROUSAL,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from ..core.protocols import Block
 from ..errors import AudioFileError
-from ..protocols import Block
-from .feed import Feed
+from .base import Feed
 
 log = logging.getLogger(__name__)
 

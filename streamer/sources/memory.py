@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..core.protocols import Block
 from ..errors import InputError
-from ..protocols import Block
-from .feed import Feed
+from .base import Feed
 
 
 class Memory(Feed):

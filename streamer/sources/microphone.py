@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ..core.protocols import Block
 from ..errors import DeviceError
-from ..protocols import Block
-from . import devices, pinned
-from .capture import CLOSING, LIMIT, Capture, Message, Sound
-from .fit import Fit, choose
-from .identity import Identity
-from .timeline import Timeline
+from .devices import listing, pulseaudio
+from .devices.capture import CLOSING, LIMIT, Capture, Message, Sound
+from .devices.channel_format import Fit, choose
+from .devices.gap_filler import Timeline
+from .devices.identity import Identity
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +49,13 @@ class Microphone:
     live = True
 
     def __init__(self, device: str | int | None = None, channels: Sequence[int] | None = None) -> None:
-        self._capture: Capture | None = devices.start_capture()
+        self._capture: Capture | None = listing.start_capture()
         weakref.finalize(self, self._capture.end)  # one that is never started leaves no process behind either
         try:
-            inputs, default = devices.read_listing(devices.answer(self._capture))
+            inputs, default = listing.read_listing(listing.answer(self._capture))
             # The sound server is asked only for what looks like its own, because it takes a process.
             monitor = isinstance(device, str) and device.casefold().endswith(".monitor")
-            self._device = devices.find(device, devices.with_monitors(inputs) if monitor else inputs, default)
+            self._device = listing.find(device, listing.with_monitors(inputs) if monitor else inputs, default)
             self._picks, self._opened = choose(self._device, channels)
         except BaseException:
             self._capture.end()
@@ -141,7 +141,7 @@ class Microphone:
             raise RuntimeError(f"{self.name}: a source is started once")
         assert self._device.index is not None
         self._capture.open(self._device.index, self._fit.channels, self._fit.rate)
-        told = devices.answer(self._capture)
+        told = listing.answer(self._capture)
         if "fault" in told:
             self.stop()
             raise refusal(self.name, told["fault"], told["code"])
@@ -149,8 +149,8 @@ class Microphone:
         self._last = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"source {self.name}", daemon=True)
         self._thread.start()
-        if (wanted := pinned.source()) is not None and self._device.host_api == "ALSA":
-            threading.Thread(target=self._watch, args=(pinned.Watch(wanted),), name="pinned", daemon=True).start()
+        if (wanted := pulseaudio.source()) is not None and self._device.host_api == "ALSA":
+            threading.Thread(target=self._watch, args=(pulseaudio.Watch(wanted),), name="pinned", daemon=True).start()
 
     def stop(self) -> None:
         """Close the device; may be called twice, and before ``start``. A driver that hangs in it is left to itself."""
@@ -272,19 +272,19 @@ class Microphone:
             self._give_up(f"no process can be started for it: {error}")
 
     def _find(self, told: dict[str, Any]) -> None:
-        found = self._identity.find(devices.read_listing(told)[0])
+        found = self._identity.find(listing.read_listing(told)[0])
         if found is None or found.index is None or self._capture is None:
             self._give_up("it is not there")
             return
         self._fit = Fit(found, self.rate, self._picks, self._opened)
         self._capture.open(found.index, self._fit.channels, self._fit.rate)
 
-    def _watch(self, watch: pinned.Watch) -> None:
+    def _watch(self, watch: pulseaudio.Watch) -> None:
         while not self._over.is_set():
             capture = self._capture
             if capture is not None and self._reading and watch.strayed(capture.pid):
                 capture.news.put({"fault": "the sound server put another in its place"})
-            self._over.wait(pinned.LOOK)
+            self._over.wait(pulseaudio.LOOK)
 
 
 def refusal(name: str, reason: str, code: int | None) -> DeviceError:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from valaro.models import load_bundle
 from valaro.models.bundle import Bundle
 from valaro.streamer.checkpoint import Checkpoint
-from valaro.streamer.engine import Engine
+from valaro.streamer.core.engine import Engine
 from valaro.streamer.sources.audio_file import AudioFile
 
 from ..models.synthetic_bundle import synthetic_bundle, synthetic_chain, synthetic_judge

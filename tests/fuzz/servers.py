@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from functools import cache
 
-from valaro.streamer.controls import Controls
+from valaro.streamer.core.controls import Controls
 from valaro.streamer.metrics import Metrics
 from valaro.streamer.oscquery import OscQuery
 

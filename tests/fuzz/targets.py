@@ -20,18 +20,18 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from valaro.streamer import presets
 from valaro.streamer._util.address import parse_destination
 from valaro.streamer.config import load_config
-from valaro.streamer.controls import Controls, listener_names
+from valaro.streamer.core.affect import Affect
+from valaro.streamer.core.controls import Controls, listener_names
+from valaro.streamer.core.replay import Replay
 from valaro.streamer.errors import ValaroError
 from valaro.streamer.expressions import compile_expression
 from valaro.streamer.listeners import Listeners
 from valaro.streamer.mapping import FLOAT32
-from valaro.streamer.messages import Affect
 from valaro.streamer.metrics import parse_target
 from valaro.streamer.midi_in import MidiInSettings, Pair
 from valaro.streamer.osc_commands import Command, Ignored, Refusal, handle
 from valaro.streamer.oscquery.client import command
 from valaro.streamer.oscquery.namespace import answer, emitted, host_info, may_write, settings
-from valaro.streamer.replay import Replay
 from valaro.streamer.sinks.midi_messages import MidiSettings, MidiState, messages
 from valaro.streamer.sinks.osc_packets import cells, packets
 

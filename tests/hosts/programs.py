@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from valaro.streamer.messages import Affect
+from valaro.streamer.core.affect import Affect
 
 from ..places import EXAMPLES
 

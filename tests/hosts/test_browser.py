@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from valaro.streamer import presets
-from valaro.streamer.controls import Controls
+from valaro.streamer.core.controls import Controls
 
 from ..streamer.oscdump import wait_for
 from .programs import HOSTS, emission, need, running

@@ -8,7 +8,7 @@ import pytest
 from pythonosc.osc_message import OscMessage
 from valaro.streamer import presets
 from valaro.streamer.config import load_config
-from valaro.streamer.messages import Affect
+from valaro.streamer.core.affect import Affect
 from valaro.streamer.sinks import Osc
 
 from ..streamer.oscdump import free_port, wait_for

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from valaro.streamer.messages import Affect
-from valaro.streamer.protocols import Block
+from valaro.streamer.core.affect import Affect
+from valaro.streamer.core.protocols import Block
 
 PER_EMISSION = 12_000  # frames
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from valaro.models import grid
 from valaro.streamer.blend import blended
-from valaro.streamer.messages import Activity, Affect
+from valaro.streamer.core.affect import Activity, Affect
 
 SHARES = st.floats(0.0, 1.0)
 

@@ -20,8 +20,8 @@ import soundfile
 from valaro.streamer.bulk import WORTH, Done, Plan, Task, find, in_order, worth_processes
 from valaro.streamer.cli import run
 from valaro.streamer.crew import in_parallel
-from valaro.streamer.demo import demo_piece
 from valaro.streamer.errors import ValaroError
+from valaro.streamer.sources.demo import demo_piece
 
 from ..models.synthetic_bundle import synthetic_bundle
 from .oscdump import wait_for

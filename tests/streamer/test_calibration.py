@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from valaro.models import grid
 from valaro.models.personal_moved import standard_listener
 from valaro.streamer.calibration import Calibration, Moment, askable, gains, moments
+from valaro.streamer.core.affect import Affect
 from valaro.streamer.listeners import Heard, Rated, theta_digest
-from valaro.streamer.messages import Affect
 
 from ..models.synthetic_bundle import synthetic_bundle
 from .ratings import HEARD, some_heard

@@ -17,9 +17,9 @@ import pytest
 import soundfile
 from valaro.models import load_bundle
 from valaro.streamer.checkpoint import Checkpoint, bundle_digest
-from valaro.streamer.demo import demo_piece
-from valaro.streamer.engine import Engine
+from valaro.streamer.core.engine import Engine
 from valaro.streamer.errors import SinkError
+from valaro.streamer.sources.demo import demo_piece
 
 from ..models.synthetic_bundle import full_bundle
 from .fakes import neutral

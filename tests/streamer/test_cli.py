@@ -22,10 +22,10 @@ from valaro.models.training.noises import NOISES
 from valaro.streamer.cli import run
 from valaro.streamer.cli._notices import Notices
 from valaro.streamer.cli.live import _losses
-from valaro.streamer.demo import demo_piece
-from valaro.streamer.engine import Engine
-from valaro.streamer.messages import Affect
-from valaro.streamer.session import Session
+from valaro.streamer.core.affect import Affect
+from valaro.streamer.core.engine import Engine
+from valaro.streamer.core.session import Session
+from valaro.streamer.sources.demo import demo_piece
 
 from ..models.synthetic_bundle import synthetic_bundle
 from .fakes import CountingEngine, Endless

@@ -14,10 +14,10 @@ from valaro.models import load_bundle
 from valaro.streamer.bulk import emissions
 from valaro.streamer.cli import run
 from valaro.streamer.cli.calibrate import MOST_FILES, _pieces, excerpt
-from valaro.streamer.demo import demo_piece
 from valaro.streamer.errors import AudioFileError
 from valaro.streamer.listeners import Listeners, Rated, default_path
 from valaro.streamer.sources import AudioFile
+from valaro.streamer.sources.demo import demo_piece
 
 from ..models.synthetic_bundle import synthetic_bundle
 from .oscdump import wait_for

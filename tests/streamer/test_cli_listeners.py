@@ -14,9 +14,9 @@ import soundfile
 from pythonosc.osc_message_builder import OscMessageBuilder
 from valaro.models import load_bundle
 from valaro.streamer.cli import run
-from valaro.streamer.demo import demo_piece
-from valaro.streamer.engine import Engine
+from valaro.streamer.core.engine import Engine
 from valaro.streamer.listeners import Listeners, default_path, theta_digest
+from valaro.streamer.sources.demo import demo_piece
 
 from ..models.synthetic_bundle import synthetic_bundle
 from .oscdump import free_port, wait_for

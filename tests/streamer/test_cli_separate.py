@@ -8,8 +8,8 @@ import pytest
 import soundfile
 from valaro.streamer.cli import run
 from valaro.streamer.config import load_config
-from valaro.streamer.demo import demo_piece
 from valaro.streamer.errors import InputError
+from valaro.streamer.sources.demo import demo_piece
 
 from ..models.synthetic_bundle import synthetic_bundle
 from .oscdump import TAGS, bundles, oscdump, wait_for

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from valaro.streamer.controls import Controls
+from valaro.streamer.core.controls import Controls
 from valaro.streamer.oscquery import OscQuery
 from zeroconf import ServiceBrowser, ServiceInfo, ServiceStateChange, Zeroconf
 

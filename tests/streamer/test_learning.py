@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from valaro.models import load_bundle
 from valaro.streamer import Engine
-from valaro.streamer.controls import Controls
+from valaro.streamer.core.affect import Affect
+from valaro.streamer.core.controls import Controls
 from valaro.streamer.errors import InputError
 from valaro.streamer.learning import Learning
 from valaro.streamer.listeners import Listeners, StoreError, open_or_none
-from valaro.streamer.messages import Affect
 
 from .oscdump import PATIENCE, wait_for
 

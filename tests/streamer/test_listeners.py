@@ -15,7 +15,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from valaro.streamer import controls, listeners
+from valaro.streamer import listeners
+from valaro.streamer.core import controls
 from valaro.streamer.errors import InputError
 from valaro.streamer.listeners import MOST_LIKE, Listeners, StoreError, open_listeners
 

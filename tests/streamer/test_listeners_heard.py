@@ -8,9 +8,9 @@ import pytest
 from valaro.models import Bundle, texture
 from valaro.models.features import BLOCK, RATE
 from valaro.models.tracker import Tracker
-from valaro.streamer.demo import demo_piece
 from valaro.streamer.errors import InputError
 from valaro.streamer.listeners import Heard, History, theta_digest, theta_for
+from valaro.streamer.sources.demo import demo_piece
 
 from ..models.synthetic_bundle import synthetic_bundle
 from .ratings import HEARD

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 from valaro.streamer.cli._notices import Notices, speak, tell
+from valaro.streamer.core.session import Session
 from valaro.streamer.logs import Alive, JsonLines, Repeats
-from valaro.streamer.session import Session
 
 from .fakes import Collect, CountingEngine, Endless, neutral
 from .oscdump import wait_for

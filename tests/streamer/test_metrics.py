@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from valaro.streamer import metrics_server
+from valaro.streamer.core.affect import ACTIVITIES
+from valaro.streamer.core.session import Session
 from valaro.streamer.errors import InputError, SinkError
-from valaro.streamer.messages import ACTIVITIES
 from valaro.streamer.metrics import Metrics, Page, parse_target
-from valaro.streamer.session import Session
 
 from .fakes import Collect, CountingEngine, Endless, FullDisk, neutral
 from .oscdump import wait_for

@@ -16,7 +16,7 @@ from valaro.streamer.errors import DeviceError, InputError
 from valaro.streamer.sinks.midi import Midi
 from valaro.streamer.sinks.midi_messages import MidiSettings
 from valaro.streamer.sinks.midi_ports import find, same_name
-from valaro.streamer.sources.devices import midi_outputs
+from valaro.streamer.sources.devices.listing import midi_outputs
 
 from .fakes import neutral
 from .jack import Jack, jack, received

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from valaro.streamer.controls import Controls, Rating
+from valaro.streamer.core.controls import Controls, Rating
 from valaro.streamer.errors import DeviceError, InputError
 from valaro.streamer.midi_in import REST, MidiIn, MidiInSettings, Pair, bipolar
 from valaro.streamer.sinks.midi_jack import JackPort

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from valaro.streamer.core.affect import Activity, Affect
 from valaro.streamer.errors import InputError
-from valaro.streamer.messages import Activity, Affect
 from valaro.streamer.sinks.midi_messages import MidiSettings, MidiState, closing, everything, messages
 
 from .fakes import neutral

@@ -19,8 +19,8 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.parsing import osc_types
 from valaro.models import grid
 from valaro.streamer._util.address import parse_destination
+from valaro.streamer.core.affect import Affect
 from valaro.streamer.errors import InputError
-from valaro.streamer.messages import Affect
 from valaro.streamer.sinks.osc import Osc, packets
 from valaro.streamer.sinks.osc_packets import MOST_BYTES, cells, contract, values_by_address
 

@@ -19,14 +19,14 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 from valaro.streamer._util.rate_limit import Bucket
-from valaro.streamer.controls import Controls, Rating
+from valaro.streamer.core.controls import Controls, Rating
+from valaro.streamer.core.protocols import Block
+from valaro.streamer.core.session import Session
 from valaro.streamer.errors import InputError, SinkError
 from valaro.streamer.osc_commands import LARGEST
 from valaro.streamer.osc_in import ANSWERS, MOST_HOSTS, REST, WORK, OscIn, Pads, Status, answerable
-from valaro.streamer.protocols import Block
-from valaro.streamer.session import Session
 from valaro.streamer.sinks import Osc
-from valaro.streamer.sources.feed import Feed
+from valaro.streamer.sources.base import Feed
 
 from .fakes import CountingEngine, neutral
 from .oscdump import free_port, oscdump, wait_for

@@ -21,9 +21,9 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 from valaro.models import grid
-from valaro.streamer.controls import Controls, Rating
+from valaro.streamer.core.affect import ACTIVITIES, Affect
+from valaro.streamer.core.controls import Controls, Rating
 from valaro.streamer.errors import InputError, MissingExtraError, SinkError
-from valaro.streamer.messages import ACTIVITIES, Affect
 from valaro.streamer.oscquery import OscQuery
 from valaro.streamer.oscquery.namespace import METHODS, answer, emitted, host_info, may_write
 from websockets.client import ClientProtocol

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from valaro.models.features import EMISSION, RATE
-from valaro.streamer.controls import Controls
+from valaro.streamer.core.affect import INTERVAL, Affect
+from valaro.streamer.core.controls import Controls
+from valaro.streamer.core.protocols import Sink
 from valaro.streamer.errors import InputError
-from valaro.streamer.messages import Affect
-from valaro.streamer.outlet import INTERVAL, Outlet, Timeline
-from valaro.streamer.protocols import Sink
+from valaro.streamer.outlet import Outlet, Timeline
 
 from .fakes import Collect, FullDisk, neutral
 from .oscdump import wait_for

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from valaro.models import grid
-from valaro.streamer.controls import Controls, Rating
+from valaro.streamer.core.affect import Affect
+from valaro.streamer.core.controls import Controls, Rating
+from valaro.streamer.core.replay import Replay
 from valaro.streamer.errors import InputError, SinkError
-from valaro.streamer.messages import Affect
-from valaro.streamer.replay import Replay
 from valaro.streamer.sinks.recorder import Recorder
 
 

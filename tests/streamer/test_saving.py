@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from valaro.streamer.core.session import Session
 from valaro.streamer.errors import InputError, SinkError
 from valaro.streamer.saving import Saving
-from valaro.streamer.session import Session
 from valaro.streamer.sources import Memory
 
 from ..places import ROOT

@@ -21,7 +21,7 @@ import soundfile
 from prometheus_client.parser import text_string_to_metric_families
 from valaro.streamer.cli import run
 from valaro.streamer.config import load_config
-from valaro.streamer.demo import demo_piece
+from valaro.streamer.sources.demo import demo_piece
 
 from ..models.synthetic_bundle import full_bundle
 from ..places import EXAMPLES

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rich.console import Console
 from valaro.models import grid
+from valaro.streamer.core.affect import Activity, Affect
 from valaro.streamer.heatmap import Exposure, colours, enlarge
-from valaro.streamer.messages import Activity, Affect
 from valaro.streamer.sinks.terminal import Picture, Terminal, plain_line
 
 

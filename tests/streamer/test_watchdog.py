@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from valaro.streamer.session import Session
+from valaro.streamer.core.session import Session
 from valaro.streamer.watchdog import Watchdog
 
 from .fakes import Collect, CountingEngine, Endless, neutral

@@ -1,0 +1,1 @@
+"""Where a running session is put together, and what keeps it running."""

@@ -1,0 +1,193 @@
+"""What ``valaro doctor`` looks at of Valaro's own parts: packages, model, sound, MIDI, network, data."""
+
+import platform
+import socket
+import sqlite3
+import sys
+import tempfile
+import time
+from contextlib import closing
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..._util.files import nearest
+from ..._util.process import version
+from ...errors import DeviceError, ValaroError
+from .result import Result
+
+# As in pyproject.toml, where ONNX Runtime's name depends on the machine.
+PACKAGES = (
+    *("numpy", "scipy", "numba", "soxr", "soundfile", "sounddevice", "python-rtmidi", "python-osc"),
+    *("typer", "rich", "platformdirs", "pydantic"),
+)
+RECEIVER, OWN = 9000, 9001  # where VJ programs listen, and where the examples have Valaro listen
+_SHOWN = 4  # names in a line
+
+
+def python() -> list[Result]:
+    """Which one, and which Valaro."""
+    found = f"{platform.python_version()} on {platform.platform(terse=True)}, Valaro {version()}"
+    old = sys.version_info < (3, 11)
+    return [Result("python", "fail" if old else "ok", found, "install Python 3.11 or newer" if old else "")]
+
+
+def packages() -> list[Result]:
+    """Whether all are there, and one ONNX Runtime only: two have one folder, and break each other."""
+    names = {(each.metadata["Name"] or "").lower().replace("_", "-"): each.version for each in metadata.distributions()}
+    missing = [each for each in PACKAGES if each not in names]
+    versions = ", ".join(f"{each} {names[each]}" for each in PACKAGES if each in names)
+    first = Result("packages", "ok", versions)
+    if missing:
+        first = Result("packages", "fail", f"{', '.join(missing)} missing", f"pip install {' '.join(missing)}")
+    runtimes = sorted(each for each in names if each.startswith("onnxruntime"))
+    told = ", ".join(f"{each} {names[each]}" for each in runtimes) or "none"
+    if len(runtimes) == 1:
+        return [first, Result("runtime", "ok", told)]
+    best = (
+        "onnxruntime-gpu" if platform.machine() in ("x86_64", "AMD64") and sys.platform != "darwin" else "onnxruntime"
+    )
+    away = f"pip uninstall --yes {' '.join(runtimes)}; " if runtimes else ""
+    return [first, Result("runtime", "fail", f"{told}: exactly one is wanted", f"{away}pip install {best}")]
+
+
+def model(path: Path | None) -> list[Result]:
+    """The kernels, the bundle and what its network runs on: in a process of their own, for all that they load."""
+    began = time.monotonic()
+    try:
+        from ....models import load_bundle
+
+        bundle = load_bundle(path)
+    except ValaroError as fault:
+        return [*_kernels(time.monotonic() - began), Result("model", "fail", str(fault))]
+    found = f"{path or 'the default one'}: {', '.join(bundle.decoders)}"
+    results = [*_kernels(time.monotonic() - began), Result("model", "ok", found)]
+    if bundle.lstm is not None:
+        provider = bundle.lstm.provider
+        results.append(Result("network", "ok", f"runs on {provider}"))
+    return results
+
+
+def _kernels(seconds: float) -> list[Result]:
+    """Whether their machine code came from the cache, and goes there; ``seconds``: how long all took to load."""
+    from numba.core.registry import CPUDispatcher
+
+    owners = [module for name, module in sys.modules.items() if name.startswith("valaro.kernels.")]
+    kernels = [each for owner in owners for each in vars(owner).values() if isinstance(each, CPUDispatcher)]
+    folders = sorted({str(each.stats.cache_path) for each in kernels if each.stats.cache_path})
+    compiled = sum(1 for each in kernels if not each.stats.cache_hits)
+    if compiled and not folders:
+        advice = "give NUMBA_CACHE_DIR a folder that can be written to"
+        return [Result("kernels", "warn", f"nowhere to keep them: each start takes {seconds:.0f} s", advice)]
+    told = f"{compiled} of {len(kernels)} compiled just now, kept" if compiled else f"{len(kernels)} from the cache"
+    return [Result("kernels", "ok", f"{told} in {', '.join(folders)}" if folders else told)]
+
+
+def audio() -> list[Result]:
+    """PortAudio and the inputs, which another process lists."""
+    from ...sources.devices import listing
+
+    try:
+        found, default = listing.listing()
+        found = listing.with_monitors(found)
+    except DeviceError as fault:
+        return [Result("audio", "fail", str(fault))]
+    if not found:
+        advice = "connect an interface or start the sound server; `valaro demo` needs none"
+        return [Result("audio", "warn", "no inputs", advice)]
+    names = [f"{each.name} (default)" if each.index == default else each.name for each in found]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return [Result("audio", "ok", f"{', '.join(names[:_SHOWN])}{more}: see `valaro devices`")]
+
+
+def midi() -> list[Result]:
+    """The system's MIDI and JACK's, and their ports: in a process of its own, for libjack may end it."""
+    import os
+
+    os.environ["JACK_NO_START_SERVER"] = "1"
+    import rtmidi as library
+
+    rtmidi: Any = library  # its names are made by a star import
+    found, faults = [], []
+    for api in rtmidi.get_compiled_api():
+        name = rtmidi.get_api_display_name(api)
+        try:
+            ports = rtmidi.MidiOut(rtapi=api).get_ports()
+            found.append(f"{name}: {', '.join(ports) or 'no ports'}")
+        except Exception as fault:  # noqa: BLE001  rtmidi's errors have no common base below Exception
+            faults.append(f"{name}: {' '.join(str(fault).split()) or type(fault).__name__}")
+    if found:
+        return [Result("midi", "ok", "; ".join(found))]
+    advice = "for --midi load the sequencer (modprobe snd-seq) or start JACK"
+    return [Result("midi", "warn", "; ".join(faults) or "rtmidi knows no MIDI of this system", advice)]
+
+
+def osc(receiver: int = RECEIVER, own: int = OWN) -> list[Result]:
+    """Whether UDP goes out and comes in, and who has the usual ports."""
+    try:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here,
+        ):
+            there.bind(("127.0.0.1", 0))
+            there.settimeout(2.0)
+            here.sendto(b"valaro", there.getsockname())
+            there.recv(16)
+    except OSError as fault:
+        why = (fault.strerror or str(fault)).lower()
+        return [Result("osc", "fail", f"UDP does not come through on this machine: {why}", "look at its firewall")]
+    listening = "somebody listens" if _taken(receiver) else "nobody listens yet"
+    found = f"UDP works; {listening} on {receiver}, where OSC goes by default"
+    if _taken(own):
+        return [Result("osc", "warn", f"{found}; {own} is taken", "give --osc-in another port than that one")]
+    return [Result("osc", "ok", f"{found}; {own} is free for --osc-in")]
+
+
+def _taken(port: int) -> bool:
+    for address in ("127.0.0.1", "0.0.0.0"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((address, port))
+            except OSError:
+                return True
+    return False
+
+
+def data() -> list[Result]:
+    """Whether ratings can be kept."""
+    from ...listeners_schema import default_path
+
+    folder = default_path().parent
+    try:
+        with tempfile.TemporaryFile(dir=nearest(folder)) as probe:
+            probe.write(b"valaro")
+    except OSError as fault:
+        advice = "make it this user's (chown, chmod), or give XDG_DATA_HOME another folder"
+        return [Result("data", "fail", f"{folder} cannot be written: {(fault.strerror or str(fault)).lower()}", advice)]
+    return [Result("data", "ok", f"{folder} can be written")]
+
+
+def listeners() -> list[Result]:
+    """The file of ratings, read only."""
+    from ...listeners_schema import APPLICATION, default_path
+
+    path = default_path()
+    if not path.exists():
+        return [Result("listeners", "ok", "no ratings yet")]
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as file:
+            owner = file.execute("PRAGMA application_id").fetchone()[0]
+            whole = file.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if owner != APPLICATION:
+                return [Result("listeners", "fail", f"{path} is another program's", "move it elsewhere")]
+            count = file.execute("SELECT count(*) FROM rating").fetchone()[0]
+    except sqlite3.OperationalError as fault:
+        return [
+            Result("listeners", "fail", f"{path} cannot be read: {fault}", "end what uses it, or look at its rights")
+        ]
+    except sqlite3.DatabaseError as fault:
+        whole, count = str(fault), 0
+    if whole != "ok":
+        advice = "keep a copy; the next `valaro listen --listener NAME` sets it aside and begins a new one"
+        return [Result("listeners", "fail", f"{path} is damaged ({' '.join(whole.split())})", advice)]
+    return [Result("listeners", "ok", f"{count} ratings in {path}")]

@@ -1,0 +1,84 @@
+"""What leaves the engine twice a second, and how it is written down."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Activity = Literal["music", "speech", "noise", "silence", "lost"]  # lost: the input is, and is looked for
+ACTIVITIES: tuple[str, ...] = get_args(Activity)
+MOST_CHANNELS = 9_999  # of one input: more than any device has
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Affect:
+    """What the music feels like at one moment.
+
+    ``time`` is the stream time in seconds of the last sample that was used. ``heatmap`` is (11, 11), row = arousal
+    low to high, column = valence low to high, non-negative, sum 1. ``valence`` and ``arousal``, in [-1, 1], are its
+    mean, ``covariance`` (2, 2) its covariance over (valence, arousal); ``quadrants`` (4,) the mass of Q1 V+A+,
+    Q2 V-A+, Q3 V-A-, Q4 V+A-; ``confidence`` = 1 - entropy / log 121. ``level`` is the loudness of the last half
+    second for a meter: 0 at -60 dBFS or below, 1 at full scale. ``channel``, from 1, is the input's channel that it was
+    heard in, where several are tracked separately; None elsewhere.
+    """
+
+    time: float
+    valence: float
+    arousal: float
+    covariance: NDArray[np.float64]
+    heatmap: NDArray[np.float64]
+    quadrants: NDArray[np.float64]
+    confidence: float
+    level: float
+    activity: Activity
+    tags: dict[str, float] = field(default_factory=dict)
+    channel: int | None = None
+
+    def record(self, file: str | None = None) -> dict[str, Any]:
+        """The JSON record of this emission (the form of ``valaro analyze --format jsonl``)."""
+        head: dict[str, Any] = {} if file is None else {"file": file}
+        if self.channel is not None:
+            head["channel"] = self.channel
+        return head | {
+            "time": self.time,
+            "valence": self.valence,
+            "arousal": self.arousal,
+            "covariance": self.covariance.tolist(),
+            "heatmap": self.heatmap.tolist(),
+            "quadrants": self.quadrants.tolist(),
+            "confidence": self.confidence,
+            "level": self.level,
+            "activity": self.activity,
+            "tags": self.tags,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Affect":
+        """Inverse of :meth:`record`; raises KeyError, TypeError or ValueError for what is not such a record."""
+        covariance = np.asarray(record["covariance"], dtype=np.float64).reshape(2, 2)
+        heatmap = np.asarray(record["heatmap"], dtype=np.float64).reshape(11, 11)
+        quadrants = np.asarray(record["quadrants"], dtype=np.float64).reshape(4)
+        if record["activity"] not in ACTIVITIES:
+            raise ValueError(f"activity {record['activity']!r}")
+        channel = record.get("channel")
+        if channel is not None and (
+            type(channel) is not int or not 1 <= channel <= MOST_CHANNELS
+        ):  # True is an int too
+            raise ValueError(f"channel {channel!r}")
+        return cls(
+            time=float(record["time"]),
+            valence=float(record["valence"]),
+            arousal=float(record["arousal"]),
+            covariance=covariance,
+            heatmap=heatmap,
+            quadrants=quadrants,
+            confidence=float(record["confidence"]),
+            level=float(record.get("level", 0.0)),
+            activity=record["activity"],
+            tags={str(k): float(v) for k, v in record["tags"].items()},
+            channel=channel,
+        )
+
+
+INTERVAL = 0.5  # s from one emission to the next

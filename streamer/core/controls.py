@@ -1,0 +1,125 @@
+"""What may be changed while a session runs: from OSC, OSCQuery or a program of your own, from any thread."""
+
+import math
+import threading
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import InputError
+from .affect import Affect
+
+MOST_OFFSET = 30.0  # s
+LONGEST_NAME = 64  # characters of a listener's name
+MOST_LISTENERS = 16  # in one room
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What a listener said it feels like: ``valence`` and ``arousal`` in [-1, 1], at ``time`` s of the stream.
+
+    ``source``: which way it came: osc, midi, cli or api.
+    """
+
+    time: float
+    valence: float
+    arousal: float
+    listener: str
+    source: str = "api"
+
+
+class Controls:
+    """The settings of a running session, checked when they are set; InputError says what was expected.
+
+    ``offset``: seconds by which everything goes out later, to line up with a delayed video. ``paused``: nothing goes
+    out, while listening goes on. ``listener``: who is in the room, "" for nobody, several with commas between.
+    ``newest``: the last emission that was made, None before the first.
+    """
+
+    def __init__(self, *, offset: float = 0.0, listener: str = "") -> None:
+        self._lock = threading.Lock()
+        self._ratings = 0
+        self._hearers: list[Callable[[Rating], None]] = []
+        self.newest: Affect | None = None
+        self.paused = False
+        self.offset = offset
+        self.listener = listener
+
+    @property
+    def offset(self) -> float:
+        """Seconds, 0 to 30."""
+        return self._offset
+
+    @offset.setter
+    def offset(self, seconds: float) -> None:
+        if not 0.0 <= seconds <= MOST_OFFSET:  # NaN is neither
+            raise InputError(f"offset must be from 0 to {MOST_OFFSET:g} seconds, not {seconds:g}")
+        self._offset = float(seconds)
+
+    @property
+    def listener(self) -> str:
+        """Names with ", " between, of at most 64 printable characters each."""
+        return ", ".join(self._listeners)
+
+    @listener.setter
+    def listener(self, names: str) -> None:
+        self._listeners = listener_names(names)
+
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        """Each by itself."""
+        return self._listeners
+
+    @property
+    def ratings(self) -> int:
+        """How many ratings were taken."""
+        return self._ratings
+
+    def hear_ratings(self, hearer: Callable[[Rating], None]) -> None:
+        """Have ``hearer`` called with every rating, in the thread it came by; what it raises refuses the rating."""
+        self._hearers.append(hearer)
+
+    def rate(
+        self, valence: float, arousal: float, listener: str | None = None, source: str = "api", ago: float = 0.0
+    ) -> Rating:
+        """Take a rating of what is heard now, by ``listener`` or by the only one in the room.
+
+        ``ago``: s since the hand came to rest, for what rates only then.
+
+        Raises InputError outside [-1, 1], before any sound, and when several are in the room and none is named.
+        """
+        for name, value in (("valence", valence), ("arousal", arousal)):
+            if not (math.isfinite(value) and -1.0 <= value <= 1.0):
+                raise InputError(f"a rating's {name} must be from -1 to 1, not {value:g}")
+        newest = self.newest
+        if newest is None:
+            raise InputError("nothing was heard yet that could be rated: wait for the first emission")
+        if listener is None:
+            if len(self._listeners) > 1:
+                raise InputError(f"{self.listener} are here: say whose rating it is")
+            listener = self.listener
+        rating = Rating(max(newest.time - ago, 0.0), float(valence), float(arousal), listener_name(listener), source)
+        with self._lock:
+            for hearer in self._hearers:
+                hearer(rating)
+            self._ratings += 1
+        return rating
+
+
+def listener_name(name: str) -> str:
+    """One name, composed (NFC), without space around it; "" for nobody.
+
+    Raises InputError for one that is too long, not printable, or holds a comma, which stands between names.
+    """
+    name = unicodedata.normalize("NFC", name[: 4 * LONGEST_NAME]).strip()
+    if len(name) > LONGEST_NAME or not name.isprintable() or "," in name:
+        raise InputError(f"a listener's name has at most {LONGEST_NAME} printable characters, and no comma")
+    return name
+
+
+def listener_names(names: str) -> tuple[str, ...]:
+    """The names in a text with commas between them, each once; at most 16. Raises InputError as above."""
+    found = tuple(dict.fromkeys(name for each in names.split(",", MOST_LISTENERS + 1) if (name := listener_name(each))))
+    if len(found) > MOST_LISTENERS:
+        raise InputError(f"at most {MOST_LISTENERS} listeners at a time")
+    return found

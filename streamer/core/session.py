@@ -1,0 +1,211 @@
+"""The living chain: a source fills a ring from its own thread, the session empties it into the engine and the sinks."""
+
+import copy
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from ..errors import DeviceError, ValaroError
+from .affect import Affect
+from .protocols import EngineLike, Sink, Source
+from .ring import Ring
+
+log = logging.getLogger(__name__)
+
+LOOK = 0.05  # s that the session sleeps at most before it looks whether to stop
+BITE = 0.1  # s of sound that it gives to the engine at most before it looks
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a session did up to one moment, all since its start.
+
+    ``frames`` went to the engine; ``dropped`` frames were lost because the engine was behind; ``flags`` are the
+    device's own faults; ``bad_samples`` were NaN or infinite; ``emissions`` were made;
+    ``sink_faults`` times a sink failed; ``losses`` times the input went away, and ``filled`` of the ``frames`` are the
+    silence that stood in for it.
+    """
+
+    frames: int
+    dropped: int
+    flags: int
+    bad_samples: int
+    emissions: int
+    sink_faults: int
+    losses: int = 0
+    filled: int = 0
+
+
+class Session:
+    """Runs ``source`` through ``engine`` to ``sinks``, once: :meth:`run` here and now, or :meth:`start` in a thread.
+
+    However it ends (the source's end, :meth:`stop`, a signal, an error), the source is stopped and every sink closed;
+    the engine is finished when the source ended by itself. A sink that raises is logged the first time, counted each
+    time, and disturbs nobody else. As a context manager it runs in a thread:
+
+    >>> with Session(source, engine, sinks) as session:  # doctest: +SKIP
+    ...     session.wait()
+    """
+
+    def __init__(self, source: Source, engine: EngineLike, sinks: Sequence[Sink], *, ring_seconds: float = 2.0) -> None:
+        """``ring_seconds``: how far the engine may fall behind a live source before frames are dropped."""
+        self._source = source
+        self._engine = engine
+        self._sinks = tuple(sinks)
+        self._ring = Ring(max(1, round(ring_seconds * source.rate)), source.channels)
+        self._bite = max(1, round(BITE * source.rate))
+        self._stopping = False
+        self._begun = False
+        self._closed = False
+        self._emissions = 0
+        self._sink_faults = 0
+        self._reported: set[int] = set()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    @property
+    def counters(self) -> Counters:
+        """A snapshot; may be asked from any thread, at any time."""
+        return Counters(
+            frames=self._ring.taken,
+            dropped=self._ring.dropped,
+            flags=self._source.flags,
+            bad_samples=self._engine.bad_samples,
+            emissions=self._emissions,
+            sink_faults=self._sink_faults,
+            losses=self._source.losses,
+            filled=self._source.filled,
+        )
+
+    def run(self) -> None:
+        """Run until the source is finished or :meth:`stop`; everything is closed when it returns or raises.
+
+        Raises what the source raises at its start, DeviceError (or the source's own ValaroError) when it fails later,
+        and whatever the engine raises.
+        """
+        self._open()
+        self._work()
+
+    def start(self) -> None:
+        """Open the source here, which may raise, and run in a thread. :meth:`close` ends it."""
+        self._open()
+        self._thread = threading.Thread(target=self._work_aside, name="session", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the session to end; returns at once. Safe from any thread and from a signal handler."""
+        self._stopping = True  # a plain flag: an event's lock may be held by the very code that a signal interrupts
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for a started session to end by itself, at most ``timeout`` seconds; whether it has."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+        return self._closed
+
+    def close(self) -> None:
+        """Stop, wait, and raise what ended a started session too early; may be called twice, and before the start."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+        self._shut_down()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            self.close()
+        except Exception:
+            if error is None:  # the error that is already on its way out is the first cause
+                raise
+
+    def _open(self) -> None:
+        if self._begun:
+            raise RuntimeError("a session runs once: make another")
+        self._begun = True
+        # A device has no second chance; anything else waits for room, so that nothing of it is lost.
+        write = self._ring.write_or_drop if self._source.live else self._ring.write
+        try:
+            self._engine.warm_up()  # before the source opens, or the first sound would wait in the ring for it
+            if not self._stopping:
+                self._source.start(write)
+        except BaseException:
+            self._shut_down()
+            raise
+
+    def _work(self) -> None:
+        try:
+            if self._pump():
+                self._deliver(self._engine.finish())
+        finally:
+            self._shut_down()
+
+    def _work_aside(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001  kept for close(), which raises it in the owner's thread
+            self._error = error
+
+    def _pump(self) -> bool:
+        """Feed the engine until the source ends by itself (True) or the session is stopped (False)."""
+        while not self._stopping:
+            ended = self._source.finished  # asked before reading: what it wrote last is then in the ring
+            block = self._ring.read(self._bite)
+            if len(block):
+                self._deliver(self._engine.push(block))
+            elif ended:
+                self._raise_failure()
+                return True
+            else:
+                self._ring.wait(LOOK)
+        return False
+
+    def _raise_failure(self) -> None:
+        failure = self._source.failure
+        if isinstance(failure, ValaroError):
+            # A copy: the source keeps its own, whose traceback would keep the engine alive as long as the source.
+            raise copy.copy(failure) from failure
+        if failure is not None:
+            raise DeviceError(f"{self._source.name}: failed ({_one_line(failure)})") from failure
+
+    def _deliver(self, affects: list[Affect]) -> None:
+        if self._source.lost:
+            affects = [replace(each, activity="lost") for each in affects]
+        for affect in affects:
+            self._emissions += 1
+            for sink in self._sinks:
+                try:
+                    sink.send(affect)
+                except Exception as error:  # noqa: BLE001  a sink may be anyone's code, and the show goes on
+                    self._fault(sink, error)
+
+    def _fault(self, sink: Sink, error: Exception) -> None:
+        self._sink_faults += 1
+        if id(sink) not in self._reported:
+            self._reported.add(id(sink))
+            log.warning("sink %s: %s (told once, counted from here on)", type(sink).__name__, _one_line(error))
+
+    def _shut_down(self) -> None:
+        if self._closed:
+            return
+        try:
+            self._source.stop()
+        except Exception as error:  # noqa: BLE001  the sinks still have to be closed
+            log.warning("source %s does not stop: %s", self._source.name, _one_line(error))
+        finally:
+            for sink in self._sinks:
+                try:
+                    sink.close()
+                except Exception as error:  # noqa: BLE001  the other sinks still have to be closed
+                    self._fault(sink, error)
+            self._closed = True
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")

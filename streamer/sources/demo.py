@@ -1,0 +1,207 @@
+"""A minute of music made in code: four moods of a quarter of a minute each, so that there is something true to hear.
+
+What carries each mood is what the psychology of music names for it: mode, tempo, register, articulation, loudness and
+dissonance (Gabrielsson & Lindström, "The role of structure in the musical expression of emotions", 2010).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.protocols import Block
+from .base import Feed
+from .demo_synth import Band
+
+Sound = NDArray[np.float64]
+
+
+class Section(NamedTuple):
+    """One mood of the piece: its times in seconds and the quadrant (1 to 4) that it is meant for."""
+
+    name: str
+    start: float
+    end: float
+    quadrant: int
+
+
+LENGTH = 64.0
+SECTIONS = (
+    Section("happy", 0.0, 16.0, 1),
+    Section("tense", 16.0, 32.0, 2),
+    Section("sad", 32.0, 48.0, 3),
+    Section("calm", 48.0, 64.0, 4),
+)
+_TAIL = 1.5  # seconds in which a section rings out over the beginning of the next
+_LOUDNESS = {"happy": -14.0, "tense": -11.0, "sad": -22.5, "calm": -21.0}  # dB, root mean square before the mix
+# Reverb, air and drive, as in Band.mix.
+_DESK = {
+    "happy": (0.12, 0.02, 0.4),
+    "tense": (0.10, 0.15, 0.4),
+    "sad": (0.30, 0.03, 0.1),
+    "calm": (0.30, 0.03, 0.1),
+}
+
+
+def demo_piece(rate: int = 24000, seed: int = 0) -> NDArray[np.float32]:
+    """The piece, float32 (64 * rate,), peak 0.9. ``seed`` changes every noise and how even the players are, no note.
+
+    ``rate`` in samples per second, at least 8000 (ValueError otherwise).
+    """
+    if rate < 8000:
+        raise ValueError(f"the piece needs 8000 samples per second or more, not {rate}")
+    piece = np.zeros(round((LENGTH + _TAIL) * rate))
+    for section in SECTIONS:
+        # Each mood has its own stream of chance, so that none changes when another is rewritten; RandomState's is the
+        # one that NumPy promises to keep (NEP 19).
+        band = Band(rate, section.end - section.start + _TAIL, np.random.RandomState([seed, section.quadrant]))
+        _SCORES[section.name](band)
+        sound = 10 ** (_LOUDNESS[section.name] / 20) * band.mix(*_DESK[section.name])
+        start, tail = round(section.start * rate), round(_TAIL * rate)
+        sound[: rate // 200] *= np.linspace(0, 1, rate // 200)  # its air does not begin with a click
+        sound[-tail:] *= np.cos(np.linspace(0, np.pi / 2, tail)) ** 2
+        piece[start : start + len(sound)] += sound
+    piece = piece[: round(LENGTH * rate)]
+    end = round(0.5 * rate)
+    piece[-end:] *= np.cos(np.linspace(0, np.pi / 2, end)) ** 2  # the loop begins again without a click
+    return (0.9 / np.max(np.abs(piece)) * piece).astype(np.float32)
+
+
+class DemoSource(Feed):
+    """The piece over and over, paced as live, as a Source."""
+
+    def __init__(self, rate: int = 24000, paced: bool = True, repeat: bool = True) -> None:
+        super().__init__("the built-in piece", rate, 1, paced)
+        self._piece = demo_piece(rate)[:, np.newaxis]
+        self._repeat = repeat
+
+    def blocks(self) -> Iterator[Block]:
+        """20 ms each; without end when it repeats."""
+        size = self._rate // 50
+        while True:
+            for begin in range(0, len(self._piece), size):
+                yield self._piece[begin : begin + size]
+            if not self._repeat:
+                return
+
+
+def _happy(band: Band) -> None:
+    """C major, 150 to the minute, ten bars: rock and roll with a leaping bass, brass, claps and a shouted hook."""
+    beat = 0.4
+    for at, pitch, beats in _HOOK:
+        vowels = ("oa", "ei", "ao", "ea")[int(2 * at) % 4]
+        band.sung(at * beat, pitch, beats * beat * 0.9, 0.45, vowels, rough=0.35)
+        band.sung(at * beat + 0.012, pitch + 12, beats * beat * 0.9, 0.12, vowels)
+    for half, name in enumerate("CCFFCCGGCCFFGGCCFGCC"):
+        start = half * 2 * beat
+        root = {"C": 48, "F": 53, "G": 55}[name]
+        walk = ((0, 12, 7, 12), (0, 12, 4, 7))[half % 2]
+        for eighth in range(4):
+            at = start + eighth * beat / 2
+            band.distorted(at, (root, root + (7, 7, 9, 7)[eighth]), beat * 0.45, 0.12)
+            band.strum(at, (root, root + 4, root + 7, root + 12, root + 16), 0.3, 0.22, up=eighth % 2 == 1)
+            band.bass(at, root - 12 + walk[eighth], beat * 0.48, 0.35)
+            band.cymbal(at, 0.25 if eighth % 2 else 0.2, 14 if eighth % 2 else 50)
+        for place in ((0, 1.5), (1,))[half % 2]:
+            for pitch in (root + 12, root + 16, root + 19, root + 28):
+                band.brass(start + place * beat, pitch, beat * 0.45, 0.2)
+        for place, gain in ((0, 1.5), (1, 1.5), (1.5, 0.8)):
+            band.kick(start + place * beat, gain)
+        band.snare(start + beat, 1.3)
+        band.clap(start + beat, 0.4)
+
+
+_HOOK = [  # beat, pitch, beats
+    (0, 64, 1), (1, 67, 1), (2, 67, 0.5), (2.5, 69, 0.5), (3, 67, 1),
+    (4, 69, 1), (5, 72, 1), (6, 69, 0.5), (6.5, 67, 0.5), (7, 65, 1),
+    (8, 64, 1), (9, 67, 1), (10, 72, 1), (11, 71, 0.5), (11.5, 72, 0.5),
+    (12, 74, 1.5), (13.5, 71, 0.5), (14, 67, 1.5),
+    (16, 72, 1), (17, 72, 0.5), (17.5, 71, 0.5), (18, 67, 1), (19, 64, 1),
+    (20, 65, 1), (21, 69, 1), (22, 72, 1), (23, 69, 1),
+    (24, 67, 1), (25, 71, 1), (26, 74, 1), (27, 71, 1),
+    (28, 72, 2), (30, 76, 0.5), (30.5, 74, 0.5), (31, 72, 1),
+    (32, 69, 1), (33, 72, 1), (34, 71, 1), (35, 74, 1), (36, 76, 3),
+]  # fmt: skip
+
+
+def _tense(band: Band) -> None:
+    """Round the diminished sevenths, 180 to the minute, twelve bars: riffs of semitones and tritones, and a scream."""
+    beat = 1 / 3
+    for bar, root in enumerate((40, 46, 43, 49, 41, 47, 44, 38, 40, 46, 43, 37)):
+        start = bar * 4 * beat
+        for eighth, step in enumerate(_RIFFS[bar % 4]):
+            at = start + eighth * beat / 2 + 0.004 * band.chance.uniform(-1, 1)
+            low = root + step
+            stab = eighth % 4 == 2
+            chord = (low, low + 1, low + 6) if stab else (low, low + 7, low + 12)
+            band.distorted(at, chord, beat * 0.52, 0.35, muted=step == 0 and eighth % 4 != 0)
+            band.bass(at, low - 12, beat * 0.5, 0.2)
+            band.kick(at, 5.0)
+            if (3 * bar + 5 * eighth) % 7 < 4:  # no two bars are hammered alike: an even pulse would be a dance
+                band.kick(at + beat / 4, 1.8)
+            band.cymbal(at, 0.2, 12)
+            if eighth in ((2, 6), (3, 6), (2, 5, 7), (0, 2, 4, 6, 7))[bar % 4]:
+                band.snare(at, 0.3, 14)
+        if bar % 2 == 0:
+            band.cymbal(start, 0.25, 3)
+        for pitch in (13, 14, 15, 18, 19, 20, 21):  # a cluster that leans on every bar, and never lets go
+            band.brass(start, root + pitch, beat * 3.9, 1.5)
+        for turn, (place, beats) in enumerate(((0, 0.8), (1, 0.4), (1.5, 0.4), (2, 0.8), (3, 0.3))):
+            cry = (52, 53, 51, 58)[bar % 4] + turn % 2
+            vowels = ("oa", "ei", "ao", "ua")[(bar + turn) % 4]
+            band.sung(start + place * beat, cry, beats * beat, 0.2, vowels, rough=0.9)
+        if bar % 4 in (0, 3):
+            for place in range(16):  # picked as fast as it goes: a semitone that does not come home
+                band.distorted(start + place * beat / 4, ((64, 65, 70, 69)[place % 4],), beat / 4, 0.1)
+
+
+_RIFFS = [  # semitones over the root, in eighths
+    (0, 0, 1, 0, 0, 6, 0, 5),
+    (0, 0, 1, 0, 3, 2, 1, -1),
+    (0, 1, 0, 6, 5, 0, 1, 0),
+    (0, -1, -2, -3, -4, -5, -6, -5),
+]
+
+
+def _sad(band: Band) -> None:
+    """A minor, 60 to the minute, four bars: the chromatic lament bass, a soft piano, and a voice that only sighs."""
+    lament = [
+        ((45, 57, 60, 64), 77, 76),  # A minor; the voice leans on the note above and falls
+        ((44, 56, 59, 64), 72, 71),  # E
+        ((43, 57, 60, 64), 71, 69),  # A minor
+        ((42, 57, 60, 64), 65, 64),  # F sharp, half diminished
+        ((41, 57, 60, 65), 70, 69),  # F
+        ((40, 57, 60, 64), 62, 60),  # A minor over E
+        ((40, 56, 59, 62), 60, 59),  # E with its seventh
+        ((45, 57, 60, 64), 59, 57),  # and home
+    ]
+    for half, (chord, leaning, resolved) in enumerate(lament):
+        start = 2.0 * half
+        for pitch in chord[:3]:
+            band.bowed(start, pitch, 2.3, 0.05)
+        for eighth, pitch in enumerate(chord):
+            band.struck(start + eighth / 2, pitch, 1.9, 0.17 if eighth else 0.26)
+        band.sung(start + 0.05, leaning, 0.55, 0.11, "ao")
+        band.sung(start + 0.6, resolved, 0.95, 0.10, "ou")
+
+
+def _calm(band: Band) -> None:
+    """F major with ninths, 60 to the minute in twelve eighths: a warm pad, a slow guitar, a bell now and then."""
+    chords = [
+        (41, 53, 57, 60, 67),  # F with its ninth
+        (46, 53, 58, 62, 65),  # B flat
+        (41, 53, 57, 60, 65),
+        (48, 52, 55, 60, 67),  # C
+    ]
+    for half, chord in enumerate([*chords, *chords[:2], chords[3], chords[2]]):
+        start = 2.0 * half
+        for pitch in chord[1:4]:
+            band.pad(start, pitch, 3.0, 0.2)
+        band.bass(start, chord[0], 1.8, 0.22)
+        for eighth, step in enumerate((1, 2, 3, 4, 3, 2)):
+            band.pluck(start + eighth / 3, chord[step] + 12, 1.6, 0.15)
+        band.bell(start + 1.0, chord[4] + 12, 2.5, 0.05)
+
+
+_SCORES: dict[str, Callable[[Band], None]] = {"happy": _happy, "tense": _tense, "sad": _sad, "calm": _calm}
