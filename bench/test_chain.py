@@ -4,7 +4,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from valaro.models import load_bundle
 from valaro.streamer import Engine
-from valaro.streamer.sinks.osc_packets import contract
+from valaro.streamer.osc.packets import contract
 
 from .chain import feed, stereo
 from .material import SECONDS, minute

@@ -7,7 +7,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from pythonosc.osc_message_builder import OscMessageBuilder
 from valaro.models import load_bundle
 from valaro.streamer import Affect, Engine
-from valaro.streamer.sinks.osc_packets import bundles, cells, message
+from valaro.streamer.osc.packets import bundles, cells, message
 
 from .material import minute
 from .outputs import Destinations

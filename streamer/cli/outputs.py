@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..core.signals import Stoppable
     from ..learning import Learning
     from ..midi_in import MidiIn
-    from ..osc_in import OscIn, Status
-    from ..oscquery import OscQuery
+    from ..osc.query import OscQuery
+    from ..osc.receiver import OscIn, Status
     from ..outlet import Outlet
     from ..saving import Saving
     from ..sinks import Midi, Recorder, Terminal
@@ -275,7 +275,7 @@ class Outputs:
             if config is None or config.osc_in is None:
                 return None
             address = config.osc_in.listen
-        from ..osc_in import OscIn
+        from ..osc.receiver import OscIn
 
         return OscIn(address, self.controls, self._told)
 
@@ -284,7 +284,7 @@ class Outputs:
         table = None if config is None else config.oscquery
         if port is None and table is None:
             return None
-        from ..oscquery import OscQuery
+        from ..osc.query import OscQuery
 
         host, name = ("127.0.0.1", "Valaro") if table is None else (table.host, table.name)
         chosen = port if port is not None else 0 if table is None else table.port
@@ -298,7 +298,7 @@ class Outputs:
 
     def _told(self) -> "Status":
         """The session's numbers, for whoever asks over OSC."""
-        from ..osc_in import Status
+        from ..osc.receiver import Status
 
         counters, newest, controls = self.counters(), self.controls.newest, self.controls
         return Status(

@@ -9,7 +9,7 @@ from functools import cache
 
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.metrics import Metrics
-from valaro.streamer.oscquery import OscQuery
+from valaro.streamer.osc.query import OscQuery
 
 from ..streamer.fakes import neutral
 from ..streamer.oscdump import free_port

@@ -77,7 +77,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
 
 
 def test_the_canvas_shows_what_is_sent(browser: Open) -> None:
-    from valaro.streamer.oscquery import OscQuery
+    from valaro.streamer.osc.query import OscQuery
 
     server = OscQuery(Controls())
     try:
@@ -100,7 +100,7 @@ SWARM = "['x', 'y'].map((axis) => swarm.reduce((sum, each) => sum + each[axis], 
 
 
 def test_the_swarm_of_p5_goes_where_the_heatmap_is(browser: Open, tmp_path: Path) -> None:
-    from valaro.streamer.oscquery import OscQuery
+    from valaro.streamer.osc.query import OscQuery
 
     page = (HOSTS / "p5js" / "index.html").read_text()
     wanted = re.findall(r'src="(https://[^"]*/p5@([\d.]+)/lib/p5.min.js)"', page)
@@ -146,7 +146,7 @@ FRAME = """
 
 def test_the_stripes_of_hydra_follow_the_mood(browser: Open, tmp_path: Path) -> None:
     """The lines that the preset says to type, in a page with nothing but Hydra."""
-    from valaro.streamer.oscquery import OscQuery
+    from valaro.streamer.osc.query import OscQuery
 
     server = OscQuery(Controls())
     typed = re.findall(r"^#   (.*)$", presets.text("hydra"), re.MULTILINE)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pythonosc.parsing import osc_types
 
-from .core.controls import MOST_OFFSET
+from ..core.controls import MOST_OFFSET
 
 LARGEST = 1_472  # bytes: what one Ethernet frame carries; several times what any message here needs
 MOST_ECHO = 64  # characters of a wrong address that go back in an error

@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ..core.affect import ACTIVITIES, Affect
-from ..core.controls import MOST_OFFSET, Controls
-from ..sinks.osc_packets import prefix, values_by_address
+from ...core.affect import ACTIVITIES, Affect
+from ...core.controls import MOST_OFFSET, Controls
+from ..packets import prefix, values_by_address
 
 NO_VALUE, READ, WRITE = 0, 1, 2  # ACCESS is a mask
 EXTENSIONS = ("ACCESS", "VALUE", "RANGE", "DESCRIPTION", "LISTEN")

@@ -7,7 +7,7 @@ from contextlib import suppress
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from ..errors import InputError
+from ...errors import InputError
 
 LIVE = "/live"
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from valaro.streamer.core.controls import Controls
-from valaro.streamer.oscquery import OscQuery
+from valaro.streamer.osc.query import OscQuery
 from zeroconf import ServiceBrowser, ServiceInfo, ServiceStateChange, Zeroconf
 
-from .oscdump import PATIENCE, TAGS, wait_for
+from ...oscdump import PATIENCE, TAGS, wait_for
 
 JSON, OSC = "_oscjson._tcp.local.", "_osc._udp.local."
 

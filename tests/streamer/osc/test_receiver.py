@@ -23,13 +23,14 @@ from valaro.streamer.core.controls import Controls, Rating
 from valaro.streamer.core.protocols import Block
 from valaro.streamer.core.session import Session
 from valaro.streamer.errors import InputError, SinkError
-from valaro.streamer.osc_commands import LARGEST
-from valaro.streamer.osc_in import ANSWERS, MOST_HOSTS, REST, WORK, OscIn, Pads, Status, answerable
+from valaro.streamer.osc.commands import LARGEST
+from valaro.streamer.osc.receiver import ANSWERS, WORK, OscIn, Status, answerable
+from valaro.streamer.osc.touch_pad import MOST_HOSTS, REST, Pads
 from valaro.streamer.sinks import Osc
 from valaro.streamer.sources.base import Feed
 
-from .fakes import CountingEngine, neutral
-from .oscdump import free_port, oscdump, wait_for
+from ..fakes import CountingEngine, neutral
+from ..oscdump import free_port, oscdump, wait_for
 
 # Sends as fast as 10,000 a second go, a mixture of what an enemy and a broken program would send.
 FLOOD = """

@@ -21,10 +21,10 @@ from valaro.models import grid
 from valaro.streamer._util.address import parse_destination
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.errors import InputError
-from valaro.streamer.sinks.osc import Osc, packets
-from valaro.streamer.sinks.osc_packets import MOST_BYTES, cells, contract, values_by_address
+from valaro.streamer.osc.packets import MOST_BYTES, cells, contract, values_by_address
+from valaro.streamer.osc.sink import Osc, packets
 
-from .oscdump import TAGS, bundles, oscdump, wait_for
+from ..oscdump import TAGS, bundles, oscdump, wait_for
 
 ETHERNET_PAYLOAD = 1472  # bytes of UDP that one unfragmented frame carries
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from valaro.streamer.sinks.osc import Osc
+from valaro.streamer.osc.sink import Osc
 
-from ..places import ROOT
-from .oscdump import free_port, wait_for
-from .test_osc import an_affect, messages_of
+from ...places import ROOT
+from ..oscdump import free_port, wait_for
+from .test_sink import an_affect, messages_of
 
 OURS, THEIRS = "10.77.0.1", "10.77.0.2"  # the two ends of the cable
 SENDER = """

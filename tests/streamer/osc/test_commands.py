@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pythonosc.osc_bundle_builder import OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
-from valaro.streamer.osc_commands import LARGEST, Command, Ignored, Refusal, handle
+from valaro.streamer.osc.commands import LARGEST, Command, Ignored, Refusal, handle
 
 MALFORMED = [Ignored("malformed")]
 FOREIGN = [Ignored("foreign")]

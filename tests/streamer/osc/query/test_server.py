@@ -24,8 +24,8 @@ from valaro.models import grid
 from valaro.streamer.core.affect import ACTIVITIES, Affect
 from valaro.streamer.core.controls import Controls, Rating
 from valaro.streamer.errors import InputError, MissingExtraError, SinkError
-from valaro.streamer.oscquery import OscQuery
-from valaro.streamer.oscquery.namespace import METHODS, answer, emitted, host_info, may_write
+from valaro.streamer.osc.query import OscQuery
+from valaro.streamer.osc.query.namespace import METHODS, answer, emitted, host_info, may_write
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
@@ -33,7 +33,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 from websockets.uri import parse_uri
 
-from .oscdump import PATIENCE, TAGS, wait_for
+from ...oscdump import PATIENCE, TAGS, wait_for
 
 INCOMING = {"/valaro/rate": 2, "/valaro/listener": 3, "/valaro/offset": 3, "/valaro/pause": 3}
 EVIL = Origin("https://site.example")

@@ -16,7 +16,7 @@ from typing import Protocol
 from .._util.address import Where, _look_up, parse_destination
 from ..core.affect import Affect
 from ..errors import InputError
-from .osc_packets import bundles, cells, contract, message, packets
+from .packets import bundles, cells, contract, message, packets
 
 __all__ = ["Mapping", "Osc", "packets", "parse_destination"]
 

@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from ._util.address import parse_destination
-from ._util.rate_limit import Bucket
-from .core.controls import Controls
-from .errors import InputError, SinkError
-from .osc_commands import LARGEST, Command, Ignored, Message, Refusal, handle
+from .._util.address import parse_destination
+from .._util.rate_limit import Bucket
+from ..core.controls import Controls
+from ..errors import InputError, SinkError
+from .commands import LARGEST, Command, Ignored, Message, Refusal, handle
+from .touch_pad import REST, Pads, Sender, _remember
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +26,8 @@ WORK = 500.0, 100.0  # messages a second that are read in the long run, and at o
 ANSWERS = 50.0, 25.0  # the same for answers, so that nobody is flooded by us whose address was forged
 KERNEL_BUFFER = 32_768  # bytes: about a burst of small packets; what comes on top of it costs us nothing
 BREATH = 0.1  # s for which a flood is left to the kernel, and after which a call of close() is seen
-REST = 0.5  # s without a message after which a finger on a pad rests
-MOST_HOSTS = 64  # hosts whose answering port or finger is remembered
 LOG_PAUSE = 60.0  # s between two lines about what is wrong
 MOST_INT = 2**31 - 1  # of OSC's type i
-
-Sender = tuple[Any, ...]  # host, port, and for IPv6 two numbers more
-Place = tuple[float, float, str]  # valence, arousal, and whose rating it is, "" if that is not said
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,41 +248,12 @@ class OscIn:
             log.warning("OSC input %d: %s (told once a minute at most, counted always)", self.port, text)
 
 
-class Pads:
-    """Where the finger of each host is on its XY pad, until it rests or lifts."""
-
-    def __init__(self) -> None:
-        self._moving: dict[str, tuple[Sender, Place, float]] = {}
-
-    def move(self, sender: Sender, place: Place, now: float) -> None:
-        """The finger is at ``place`` at ``now`` s."""
-        _remember(self._moving, sender[0], (sender, place, now))
-
-    def lift(self, sender: Sender) -> Place | None:
-        """Where the finger was, None if it has rested there already."""
-        moving = self._moving.pop(sender[0], None)
-        return None if moving is None else moving[1]
-
-    def rested(self, now: float) -> list[tuple[Sender, Place]]:
-        """Each finger that has not moved for REST seconds, told once."""
-        found = [host for host, (_, _, moved) in self._moving.items() if now - moved >= REST]
-        return [self._moving.pop(host)[:2] for host in found]
-
-
 def answerable(host: str, port: int) -> bool:
     """Whether an answer may go there: to a single machine, and to a port that can be listened at."""
     with suppress(ValueError):
         address = ipaddress.ip_address(host)
         return port > 0 and not (address.is_multicast or address.is_unspecified or host == "255.255.255.255")
     return False
-
-
-def _remember(kept: dict[str, T], host: str, value: T) -> None:
-    """Keep ``value`` for ``host``; of more than MOST_HOSTS the one that was heard of longest ago is forgotten."""
-    kept.pop(host, None)
-    kept[host] = value
-    if len(kept) > MOST_HOSTS:
-        del kept[next(iter(kept))]
 
 
 def _listen(address: str) -> socket.socket:

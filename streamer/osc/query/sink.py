@@ -9,9 +9,9 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from ..core.affect import Affect
-from ..core.controls import Controls
-from ..errors import InputError, MissingExtraError, SinkError
+from ...core.affect import Affect
+from ...core.controls import Controls
+from ...errors import InputError, MissingExtraError, SinkError
 
 if TYPE_CHECKING:
     from .server import Server

@@ -14,11 +14,11 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from ..core.affect import Affect
-from ..core.controls import Controls
-from ..errors import InputError
-from ..osc_commands import Command, Refusal, handle
-from ..sinks.osc_packets import prefix
+from ...core.affect import Affect
+from ...core.controls import Controls
+from ...errors import InputError
+from ..commands import Command, Refusal, handle
+from ..packets import prefix
 from .announcement import Announcement
 from .client import LIVE, Client, command
 from .namespace import METHODS, READ, Values, answer, emitted, host_info, may_write, methods, settings

@@ -1,0 +1,38 @@
+"""A finger on an XY pad: when it rests or lifts, it has rated."""
+
+from typing import Any, TypeVar
+
+REST = 0.5  # s without a message after which a finger on a pad rests
+MOST_HOSTS = 64  # hosts whose answering port or finger is remembered
+Sender = tuple[Any, ...]  # host, port, and for IPv6 two numbers more
+Place = tuple[float, float, str]  # valence, arousal, and whose rating it is, "" if that is not said
+T = TypeVar("T")
+
+
+class Pads:
+    """Where the finger of each host is on its XY pad, until it rests or lifts."""
+
+    def __init__(self) -> None:
+        self._moving: dict[str, tuple[Sender, Place, float]] = {}
+
+    def move(self, sender: Sender, place: Place, now: float) -> None:
+        """The finger is at ``place`` at ``now`` s."""
+        _remember(self._moving, sender[0], (sender, place, now))
+
+    def lift(self, sender: Sender) -> Place | None:
+        """Where the finger was, None if it has rested there already."""
+        moving = self._moving.pop(sender[0], None)
+        return None if moving is None else moving[1]
+
+    def rested(self, now: float) -> list[tuple[Sender, Place]]:
+        """Each finger that has not moved for REST seconds, told once."""
+        found = [host for host, (_, _, moved) in self._moving.items() if now - moved >= REST]
+        return [self._moving.pop(host)[:2] for host in found]
+
+
+def _remember(kept: dict[str, T], host: str, value: T) -> None:
+    """Keep ``value`` for ``host``; of more than MOST_HOSTS the one that was heard of longest ago is forgotten."""
+    kept.pop(host, None)
+    kept[host] = value
+    if len(kept) > MOST_HOSTS:
+        del kept[next(iter(kept))]
