@@ -23,10 +23,10 @@ from valaro.streamer import Engine
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.errors import ValaroError
 from valaro.streamer.mapping import Mapped
+from valaro.streamer.midi.messages import MidiSettings
+from valaro.streamer.midi.sink import Midi
 from valaro.streamer.outlet import Outlet
 from valaro.streamer.sinks import Osc
-from valaro.streamer.sinks.midi import Midi
-from valaro.streamer.sinks.midi_messages import MidiSettings
 
 from .chain import resident, stereo
 

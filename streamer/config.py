@@ -26,8 +26,8 @@ from .errors import InputError
 from .expressions import compile_expression
 from .mapping import Mapped, check_address, check_curve, check_range, check_seconds
 from .metrics import parse_target
-from .midi_in import MidiInSettings
-from .sinks.midi_messages import LAST_CONTROLLER, LAST_FINE, MidiSettings
+from .midi.messages import LAST_CONTROLLER, LAST_FINE, MidiSettings
+from .midi.receiver import MidiInSettings
 
 CHANNEL = "{channel}"  # in the address of a map: the number of a channel that is tracked separately
 

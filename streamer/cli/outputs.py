@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..core.session import Counters
     from ..core.signals import Stoppable
     from ..learning import Learning
-    from ..midi_in import MidiIn
+    from ..midi.receiver import MidiIn
     from ..osc.query import OscQuery
     from ..osc.receiver import OscIn, Status
     from ..outlet import Outlet
@@ -241,8 +241,8 @@ class Outputs:
         if named is None and table is None:
             return None
         from ..errors import InputError
+        from ..midi.messages import MidiSettings
         from ..sinks import Midi
-        from ..sinks.midi_messages import MidiSettings
 
         settings = MidiSettings() if table is None else table.settings()
         if named is not None:
@@ -259,7 +259,7 @@ class Outputs:
         if self.learning is None or (named is None and table is None):
             return None  # a replay learns nothing, and at home the knobs of its config are not there
         from ..errors import InputError
-        from ..midi_in import MidiIn, MidiInSettings
+        from ..midi.receiver import MidiIn, MidiInSettings
 
         settings = MidiInSettings() if table is None else table.settings()
         port, virtual = (None, None) if table is None else (table.port, table.virtual)

@@ -1,8 +1,8 @@
 """Where emissions go: OSC, MIDI, the terminal, a recording."""
 
 from ..core.replay import Replay
+from ..midi.sink import Midi
 from ..osc.sink import Osc
-from .midi import Midi
 from .recorder import Recorder
 from .terminal import Terminal
 

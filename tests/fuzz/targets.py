@@ -28,12 +28,12 @@ from valaro.streamer.expressions import compile_expression
 from valaro.streamer.listeners import Listeners
 from valaro.streamer.mapping import FLOAT32
 from valaro.streamer.metrics import parse_target
-from valaro.streamer.midi_in import MidiInSettings, Pair
+from valaro.streamer.midi.messages import MidiSettings, MidiState, messages
+from valaro.streamer.midi.receiver import MidiInSettings, Pair
 from valaro.streamer.osc.commands import Command, Ignored, Refusal, handle
 from valaro.streamer.osc.packets import cells, packets
 from valaro.streamer.osc.query.client import command
 from valaro.streamer.osc.query.namespace import answer, emitted, host_info, may_write, settings
-from valaro.streamer.sinks.midi_messages import MidiSettings, MidiState, messages
 
 from ..streamer.fakes import neutral
 from ..streamer.ratings import exported

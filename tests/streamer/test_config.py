@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from valaro.streamer.config import load_config
 from valaro.streamer.errors import InputError
-from valaro.streamer.midi_in import MidiInSettings
-from valaro.streamer.sinks.midi_messages import MidiSettings
+from valaro.streamer.midi.messages import MidiSettings
+from valaro.streamer.midi.receiver import MidiInSettings
 from valaro.streamer.toml_lines import key_lines
 
 from .fakes import neutral

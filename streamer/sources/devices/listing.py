@@ -204,7 +204,7 @@ def _names(devices: Sequence[AudioInput]) -> str:
 
 def midi_outputs() -> tuple[list[str], str | None]:
     """What to pass for each MIDI output port, and why there are none when there is no MIDI at all (else None)."""
-    from ...sinks.midi_ports import names
+    from ...midi.ports import names
 
     try:
         return names(), None

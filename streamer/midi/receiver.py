@@ -5,10 +5,10 @@ import threading
 import time
 from dataclasses import dataclass
 
-from .core.controls import Controls, listener_name
-from .errors import InputError, ValaroError
-from .sinks.midi_messages import CONTROL, LAST_CONTROLLER
-from .sinks.midi_ports import Port
+from ..core.controls import Controls, listener_name
+from ..errors import InputError, ValaroError
+from .messages import CONTROL, LAST_CONTROLLER
+from .ports import Port
 
 log = logging.getLogger(__name__)
 

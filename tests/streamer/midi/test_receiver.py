@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from valaro.streamer.core.controls import Controls, Rating
 from valaro.streamer.errors import DeviceError, InputError
-from valaro.streamer.midi_in import REST, MidiIn, MidiInSettings, Pair, bipolar
-from valaro.streamer.sinks.midi_jack import JackPort
+from valaro.streamer.midi.jack import JackPort
+from valaro.streamer.midi.receiver import REST, MidiIn, MidiInSettings, Pair, bipolar
 
-from .fakes import neutral
-from .jack import Jack, jack
-from .oscdump import PATIENCE, free_port, wait_for
+from ..fakes import neutral
+from ..jack import Jack, jack
+from ..oscdump import PATIENCE, free_port, wait_for
 
 __all__ = ["jack"]
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from valaro.streamer.core.affect import Activity, Affect
 from valaro.streamer.errors import InputError
-from valaro.streamer.sinks.midi_messages import MidiSettings, MidiState, closing, everything, messages
+from valaro.streamer.midi.messages import MidiSettings, MidiState, closing, everything, messages
 
-from .fakes import neutral
+from ..fakes import neutral
 
 TENSE = (0.125, 0.5, 0.25, 0.125)
 

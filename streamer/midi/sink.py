@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from ..core.affect import Affect
 from ..errors import ValaroError
-from .midi_messages import LAST_CHANNEL, MidiSettings, MidiState, closing, everything, messages
-from .midi_ports import Port
+from .messages import LAST_CHANNEL, MidiSettings, MidiState, closing, everything, messages
+from .ports import Port
 
 log = logging.getLogger(__name__)
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from valaro.streamer.errors import DeviceError, InputError
-from valaro.streamer.sinks.midi import Midi
-from valaro.streamer.sinks.midi_messages import MidiSettings
-from valaro.streamer.sinks.midi_ports import find, same_name
+from valaro.streamer.midi.messages import MidiSettings
+from valaro.streamer.midi.ports import find, same_name
+from valaro.streamer.midi.sink import Midi
 from valaro.streamer.sources.devices.listing import midi_outputs
 
-from .fakes import neutral
-from .jack import Jack, jack, received
-from .oscdump import wait_for
+from ..fakes import neutral
+from ..jack import Jack, jack, received
+from ..oscdump import wait_for
 
 __all__ = ["jack"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .._util.stderr import quiet_stderr
 from ..errors import DeviceError, InputError
-from .midi_jack import QUEUE, JackPort, receive
+from .jack import QUEUE, JackPort, receive
 
 CLIENT, CLIENT_IN = "Valaro", "Valaro in"
 JACK = "jack:"  # before a port's name: JACK even where the system has MIDI of its own
