@@ -22,11 +22,11 @@ from valaro.models import load_bundle
 from valaro.streamer import Engine
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.errors import ValaroError
-from valaro.streamer.mapping import Mapped
 from valaro.streamer.midi.messages import MidiSettings
 from valaro.streamer.midi.sink import Midi
-from valaro.streamer.outlet import Outlet
 from valaro.streamer.sinks import Osc
+from valaro.streamer.sinks.mapping import Mapped
+from valaro.streamer.sinks.scheduler import Outlet
 
 from .chain import resident, stereo
 

@@ -26,11 +26,11 @@ from valaro.streamer.core.replay import Replay
 from valaro.streamer.core.session import Counters
 from valaro.streamer.learning import Learning
 from valaro.streamer.listeners import Listeners
-from valaro.streamer.mapping import Mapped
 from valaro.streamer.osc.packets import values_by_address
 from valaro.streamer.osc.receiver import OscIn, Status
-from valaro.streamer.outlet import Outlet
 from valaro.streamer.sinks import Osc, Recorder
+from valaro.streamer.sinks.mapping import Mapped
+from valaro.streamer.sinks.scheduler import Outlet
 
 from .outputs import jack, midi
 from .soak_sound import RATE, Programme, recordings

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from .errors import InputError
-from .expressions import did_you_mean
+from .sinks.expressions import did_you_mean
 from .toml_lines import key_lines
 
 LARGEST = 256 * 1024  # bytes of a config: a map of every cell, for ten destinations

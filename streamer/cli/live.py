@@ -279,7 +279,7 @@ def _live(
             title, whose = f"{source.name}, channels {numbers_apart}", f"{decoder} of channels {numbers_apart}"
         engine: EngineLike = tracker
         if save_audio is not None:
-            from ..saving import Saving
+            from ..sinks.audio_recorder import Saving
 
             engine = outputs.saving = Saving(engine, save_audio, source.rate, source.channels)
         sinks = outputs.open(title, lambda: session)

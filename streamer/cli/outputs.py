@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from ..midi.receiver import MidiIn
     from ..osc.query import OscQuery
     from ..osc.receiver import OscIn, Status
-    from ..outlet import Outlet
-    from ..saving import Saving
     from ..sinks import Midi, Recorder, Terminal
+    from ..sinks.audio_recorder import Saving
+    from ..sinks.scheduler import Outlet
     from ._notices import Notices
 
 log = logging.getLogger(__name__)
@@ -116,8 +116,8 @@ class Outputs:
         """Raises InputError for what cannot be meant, before any device is opened."""
         from ..core.controls import Controls
         from ..errors import InputError
-        from ..outlet import FASTEST, SLOWEST
         from ..sinks import Osc
+        from ..sinks.scheduler import FASTEST, SLOWEST
 
         config = wanted.config
         offset = wanted.offset if wanted.offset is not None or config is None else config.offset
@@ -159,8 +159,8 @@ class Outputs:
 
     def open(self, title: str, running: "Callable[[], Stoppable]") -> list["Sink"]:
         """Open all that the options ask for, the recording and the screen last of all, when everything else works."""
-        from ..outlet import Outlet
         from ..sinks import Recorder, Terminal
+        from ..sinks.scheduler import Outlet
 
         wanted, config = self._wanted, self._wanted.config
         self._midi = self._open_midi()

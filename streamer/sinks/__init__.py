@@ -4,6 +4,6 @@ from ..core.replay import Replay
 from ..midi.sink import Midi
 from ..osc.sink import Osc
 from .recorder import Recorder
-from .terminal import Terminal
+from .terminal.sink import Terminal
 
 __all__ = ["Midi", "Osc", "Recorder", "Replay", "Terminal"]

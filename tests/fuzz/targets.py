@@ -24,9 +24,7 @@ from valaro.streamer.core.affect import Affect
 from valaro.streamer.core.controls import Controls, listener_names
 from valaro.streamer.core.replay import Replay
 from valaro.streamer.errors import ValaroError
-from valaro.streamer.expressions import compile_expression
 from valaro.streamer.listeners import Listeners
-from valaro.streamer.mapping import FLOAT32
 from valaro.streamer.metrics import parse_target
 from valaro.streamer.midi.messages import MidiSettings, MidiState, messages
 from valaro.streamer.midi.receiver import MidiInSettings, Pair
@@ -34,6 +32,8 @@ from valaro.streamer.osc.commands import Command, Ignored, Refusal, handle
 from valaro.streamer.osc.packets import cells, packets
 from valaro.streamer.osc.query.client import command
 from valaro.streamer.osc.query.namespace import answer, emitted, host_info, may_write, settings
+from valaro.streamer.sinks.expressions import compile_expression
+from valaro.streamer.sinks.mapping import FLOAT32
 
 from ..streamer.fakes import neutral
 from ..streamer.ratings import exported

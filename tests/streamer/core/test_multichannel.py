@@ -17,9 +17,9 @@ from valaro.streamer.core.multichannel import Separate
 from valaro.streamer.core.replay import Replay
 from valaro.streamer.core.session import Session
 from valaro.streamer.errors import InputError
-from valaro.streamer.mapping import Mapped
-from valaro.streamer.outlet import Outlet
 from valaro.streamer.sinks import Osc, Recorder
+from valaro.streamer.sinks.mapping import Mapped
+from valaro.streamer.sinks.scheduler import Outlet
 from valaro.streamer.sources import AudioFile
 from valaro.streamer.sources.demo import demo_piece
 

@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from .core.affect import Affect
-from .errors import InputError
+from ..core.affect import Affect
+from ..errors import InputError
 
 Value = Callable[[Affect], float]
 Range = tuple[float, float]

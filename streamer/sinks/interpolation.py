@@ -1,7 +1,7 @@
 """What lies between two emissions, for hosts that want more frames than the engine makes."""
 
-from ..models import grid
-from .core.affect import Affect
+from ...models import grid
+from ..core.affect import Affect
 
 
 def blended(older: Affect, newer: Affect, share: float) -> Affect:

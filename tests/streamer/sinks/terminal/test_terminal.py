@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 from rich.console import Console
 from valaro.models import grid
 from valaro.streamer.core.affect import Activity, Affect
-from valaro.streamer.heatmap import Exposure, colours, enlarge
-from valaro.streamer.sinks.terminal import Picture, Terminal, plain_line
+from valaro.streamer.sinks.colormap import Exposure, colours, enlarge
+from valaro.streamer.sinks.terminal.sink import Picture, Terminal, plain_line
 
 
 def an_affect(valence: float = 0.5, arousal: float = 0.5, time: float = 0.5, activity: Activity = "music") -> Affect:

@@ -15,10 +15,10 @@ from valaro.streamer.core.affect import INTERVAL, Affect
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.core.protocols import Sink
 from valaro.streamer.errors import InputError
-from valaro.streamer.outlet import Outlet, Timeline
+from valaro.streamer.sinks.scheduler import Outlet, Timeline
 
-from .fakes import Collect, FullDisk, neutral
-from .oscdump import wait_for
+from ..fakes import Collect, FullDisk, neutral
+from ..oscdump import wait_for
 
 JITTER = st.floats(0.0, 0.199)
 OFFSETS = st.floats(0.0, 30.0)

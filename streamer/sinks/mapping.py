@@ -3,8 +3,8 @@
 import math
 from typing import NamedTuple
 
-from .core.affect import Affect
-from .errors import InputError
+from ..core.affect import Affect
+from ..errors import InputError
 from .expressions import Range, compile_expression
 
 FLOAT32 = 3.4e38  # the largest number that an OSC float can carry

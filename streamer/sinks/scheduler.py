@@ -6,11 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from .blend import blended
-from .core.affect import INTERVAL, Affect
-from .core.controls import Controls
-from .core.protocols import Sink
-from .errors import InputError
+from ..core.affect import INTERVAL, Affect
+from ..core.controls import Controls
+from ..core.protocols import Sink
+from ..errors import InputError
+from .interpolation import blended
 
 log = logging.getLogger(__name__)
 

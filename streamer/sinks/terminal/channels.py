@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from rich.style import Style
 
-from ..core.affect import Affect
-from ..heatmap import QUADRANT_NAMES
-from .terminal_parts import DIM, QUADRANT, TEXT, Row, bar, needle, text
+from ...core.affect import Affect
+from ..colormap import QUADRANT_NAMES
+from .widgets import DIM, QUADRANT, TEXT, Row, bar, needle, text
 
 _NUMBER, _MOOD, _VALUE, _GAP = 9, 17, 6, 2  # columns
 _SMALLEST = 5  # columns of a gauge

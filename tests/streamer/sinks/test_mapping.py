@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.errors import InputError
-from valaro.streamer.expressions import compile_expression
-from valaro.streamer.mapping import Mapped, Smoothed, check_address, smooth
+from valaro.streamer.sinks.expressions import compile_expression
+from valaro.streamer.sinks.mapping import Mapped, Smoothed, check_address, smooth
 
 HEATMAP = np.random.default_rng(4).dirichlet(np.full(121, 0.3)).reshape(11, 11)
 AFFECT = Affect(

@@ -17,11 +17,11 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.style import Style
 
-from ...models.grid import SIDE
-from ..core.affect import Affect
-from ..heatmap import QUADRANT_NAMES, Exposure, colours, enlarge
-from .terminal_channels import channel_rows
-from .terminal_parts import (
+from ....models.grid import SIDE
+from ...core.affect import Affect
+from ..colormap import QUADRANT_NAMES, Exposure, colours, enlarge
+from .channels import channel_rows
+from .widgets import (
     AROUSAL,
     BRIGHT,
     DIM,

@@ -9,11 +9,11 @@ import pytest
 import soundfile
 from valaro.streamer.core.session import Session
 from valaro.streamer.errors import InputError, SinkError
-from valaro.streamer.saving import Saving
+from valaro.streamer.sinks.audio_recorder import Saving
 from valaro.streamer.sources import Memory
 
-from ..places import ROOT
-from .fakes import Collect, CountingEngine
+from ...places import ROOT
+from ..fakes import Collect, CountingEngine
 
 
 def test_the_file_is_what_the_engine_was_given_to_the_last_bit(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.grid import SIDE
+from ...models.grid import SIDE
 
 # Q1 V+A+, Q2 V-A+, Q3 V-A-, Q4 V+A- in plain words, and the colour that each has wherever it is drawn.
 QUADRANT_NAMES = ("happy · excited", "tense · angry", "sad · gloomy", "calm · tender")

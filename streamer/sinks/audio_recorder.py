@@ -8,9 +8,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from .core.affect import Affect
-from .core.protocols import EngineLike
-from .errors import InputError, SinkError
+from ..core.affect import Affect
+from ..core.protocols import EngineLike
+from ..errors import InputError, SinkError
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.segment import Segment
 from rich.style import Style
 
-from ..heatmap import QUADRANT_COLOURS
+from ..colormap import QUADRANT_COLOURS
 
 Row = list[Segment]
 

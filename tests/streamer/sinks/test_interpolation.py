@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from valaro.models import grid
-from valaro.streamer.blend import blended
 from valaro.streamer.core.affect import Activity, Affect
+from valaro.streamer.sinks.interpolation import blended
 
 SHARES = st.floats(0.0, 1.0)
 
