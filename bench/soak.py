@@ -24,8 +24,8 @@ from valaro.streamer.cli.upkeep import Upkeep
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.core.replay import Replay
 from valaro.streamer.core.session import Counters
-from valaro.streamer.learning import Learning
-from valaro.streamer.listeners import Listeners
+from valaro.streamer.listeners.adaptation import Learning
+from valaro.streamer.listeners.store import Listeners
 from valaro.streamer.osc.packets import values_by_address
 from valaro.streamer.osc.receiver import OscIn, Status
 from valaro.streamer.sinks import Osc, Recorder

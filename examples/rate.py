@@ -8,7 +8,7 @@ import sys
 from valaro.models import load_bundle
 from valaro.streamer import Engine
 from valaro.streamer.core.controls import Controls
-from valaro.streamer.learning import Learning
+from valaro.streamer.listeners.adaptation import Learning
 from valaro.streamer.sources import AudioFile
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..models import Bundle
     from .core.affect import Affect
     from .core.protocols import EngineLike, Listener
-    from .learning import Learning
+    from .listeners.adaptation import Learning
 
 # By which a folder's sound files are known: those that libsndfile decodes, but for raw samples without a header.
 SUFFIXES = frozenset(
@@ -277,8 +277,8 @@ def _keeping(heard: "Iterator[Affect]", kept: "list[Affect]") -> "Iterator[Affec
 def _listening(bundle: "Bundle", names: str) -> "Learning":
     """The profiles of one or several listeners, as they stand. InputError for one who is not known."""
     from .core.controls import Controls
-    from .learning import Learning
-    from .listeners import Listeners
+    from .listeners.adaptation import Learning
+    from .listeners.store import Listeners
 
     controls = Controls(listener=names)
     with Listeners() as store:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from .listeners import Ear, opened, rating_count
+from ..listeners.file_rating import Ear
+from .listeners import opened, rating_count
 from .live import DEFAULT_DECODER, DecoderOption, ModelOption
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...models import Bundle
-    from ..calibration import Calibration, Moment
     from ..core.affect import Affect
-    from ..listeners import Heard
+    from ..listeners.active_learning import Calibration, Moment
+    from ..listeners.store import Heard
     from ..sources.base import Feed
     from ..sources.devices.playback import Player
 
@@ -71,7 +72,7 @@ def calibrate(
         pieces = _pieces(music or [])
         with compiling_told():
             from ...models import load_bundle
-        from ..calibration import Calibration
+        from ..listeners.active_learning import Calibration
 
         bundle = load_bundle(model)
         found = _gathered(pieces, bundle, decoder or DEFAULT_DECODER)
@@ -132,8 +133,8 @@ def _gathered(pieces: "dict[str, Feed]", bundle: "Bundle", decoder: str) -> "lis
     from rich.console import Console
     from rich.text import Text
 
-    from ..calibration import askable
     from ..errors import AudioFileError
+    from ..listeners.active_learning import askable
     from ._notices import tell
 
     bundle.pool(decoder)

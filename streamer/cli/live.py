@@ -265,7 +265,7 @@ def _live(
         with compiling_told():
             from ...models import load_bundle
             from ..core.engine import Engine
-            from ..learning import LAG, Learning
+            from ..listeners.adaptation import LAG, Learning
         bundle_path, decoder = model
         bundle = load_bundle(bundle_path)
         if separate is None:

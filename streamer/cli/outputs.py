@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..core.protocols import Sink
     from ..core.session import Counters
     from ..core.signals import Stoppable
-    from ..learning import Learning
+    from ..listeners.adaptation import Learning
     from ..midi.receiver import MidiIn
     from ..osc.query import OscQuery
     from ..osc.receiver import OscIn, Status

@@ -24,7 +24,7 @@ from valaro.streamer.core.affect import Affect
 from valaro.streamer.core.controls import Controls, listener_names
 from valaro.streamer.core.replay import Replay
 from valaro.streamer.errors import ValaroError
-from valaro.streamer.listeners import Listeners
+from valaro.streamer.listeners.store import Listeners
 from valaro.streamer.metrics import parse_target
 from valaro.streamer.midi.messages import MidiSettings, MidiState, messages
 from valaro.streamer.midi.receiver import MidiInSettings, Pair

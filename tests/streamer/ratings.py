@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from valaro.streamer.listeners import Heard, Listeners, Rated
-from valaro.streamer.listeners_json import to_json
+from valaro.streamer.listeners.export import to_json
+from valaro.streamer.listeners.store import Heard, Listeners, Rated
 
 
 def some_heard(seed: int = 0, bundle: str = "a" * 64) -> Heard:

@@ -15,7 +15,7 @@ from valaro.streamer.bulk import emissions
 from valaro.streamer.cli import run
 from valaro.streamer.cli.calibrate import MOST_FILES, _pieces, excerpt
 from valaro.streamer.errors import AudioFileError
-from valaro.streamer.listeners import Listeners, Rated, default_path
+from valaro.streamer.listeners.store import Listeners, Rated, default_path
 from valaro.streamer.sources import AudioFile
 from valaro.streamer.sources.demo import demo_piece
 

@@ -21,7 +21,7 @@ _NEEDED = 320e6  # bytes of memory
 
 def disk() -> list[Result]:
     """Room where ratings are kept."""
-    from ...listeners_schema import default_path
+    from ...listeners.schema import default_path
 
     folder = nearest(default_path().parent)
     free = shutil.disk_usage(folder).free

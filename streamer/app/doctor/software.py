@@ -155,7 +155,7 @@ def _taken(port: int) -> bool:
 
 def data() -> list[Result]:
     """Whether ratings can be kept."""
-    from ...listeners_schema import default_path
+    from ...listeners.schema import default_path
 
     folder = default_path().parent
     try:
@@ -169,7 +169,7 @@ def data() -> list[Result]:
 
 def listeners() -> list[Result]:
     """The file of ratings, read only."""
-    from ...listeners_schema import APPLICATION, default_path
+    from ...listeners.schema import APPLICATION, default_path
 
     path = default_path()
     if not path.exists():

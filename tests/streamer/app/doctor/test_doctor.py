@@ -18,7 +18,7 @@ from valaro.streamer.app.doctor import machine
 from valaro.streamer.app.doctor import software as parts
 from valaro.streamer.app.doctor.result import Check, Result
 from valaro.streamer.app.doctor.runner import checks, examine, in_process
-from valaro.streamer.listeners import Listeners
+from valaro.streamer.listeners.store import Listeners
 
 from ....models.synthetic_bundle import synthetic_bundle
 from ....places import ROOT

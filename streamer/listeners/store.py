@@ -12,11 +12,11 @@ from typing import Any, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ._util.rate_limit import Allowance
-from .core.controls import listener_name
-from .errors import InputError
-from .listeners_heard import Heard, History, Rated, Source, theta_digest, theta_for
-from .listeners_schema import (
+from .._util.rate_limit import Allowance
+from ..core.controls import listener_name
+from ..errors import InputError
+from .evidence import Heard, History, Rated, Source, theta_digest, theta_for
+from .schema import (
     DamagedError,
     StoreError,
     connect,
@@ -222,7 +222,7 @@ class Listeners:
 
     def export(self, name: str) -> dict[str, Any]:
         """All of a listener, as JSON can hold it. Raises InputError for one who never rated."""
-        from .listeners_json import to_json
+        from .export import to_json
 
         self.require(name)
         return to_json(_named(name), self.ratings(name, undone=True))
@@ -238,7 +238,7 @@ class Listeners:
         Ratings that are here already stay one, taken back if either is. With another name in ``listener`` it is a
         copy. Raises InputError, and changes nothing, for whatever is not such an export.
         """
-        from .listeners_json import from_json
+        from .export import from_json
 
         given, ratings = from_json(data)
         name = _named(given)

@@ -15,12 +15,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from valaro.streamer import listeners
 from valaro.streamer.core import controls
 from valaro.streamer.errors import InputError
-from valaro.streamer.listeners import MOST_LIKE, Listeners, StoreError, open_listeners
+from valaro.streamer.listeners import store
+from valaro.streamer.listeners.store import MOST_LIKE, Listeners, StoreError, open_listeners
 
-from .ratings import HEARD, added, exported, plain, some_heard, values
+from ..ratings import HEARD, added, exported, plain, some_heard, values
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_there_is_nobody_to_be_like(store: Listeners) -> None:
 
 
 def test_copies_have_a_limit_too(store: Listeners, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listeners, "MOST_RATINGS", 3)
+    monkeypatch.setattr(store, "MOST_RATINGS", 3)
     for number in range(3):
         added(store, seed=number)
     added(store, "bo")
@@ -200,7 +200,7 @@ def test_the_file_is_in_the_users_data_directory(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "mine"))
     with Listeners() as store:
         added(store)
-        assert store.path == listeners.default_path()
+        assert store.path == store.default_path()
     if sys.platform == "linux":
         assert store.path == tmp_path / "mine" / "valaro" / "valaro.sqlite3"
 
@@ -226,7 +226,7 @@ def test_a_flood_is_refused_and_counted(store: Listeners, monkeypatch: pytest.Mo
 
 
 def test_there_is_a_most_that_is_kept_of_one_listener(store: Listeners, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listeners, "MOST_RATINGS", 3)
+    monkeypatch.setattr(store, "MOST_RATINGS", 3)
     for _ in range(3):
         added(store)
     with pytest.raises(StoreError, match="ana has 3 ratings"):

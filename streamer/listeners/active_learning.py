@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.personal_moved import MovedHeatmaps, standard_listener
-from ..models.personal_regression import Ratings, variance
-from .core.affect import Affect
-from .listeners_heard import Heard, Rated, theta_digest, theta_for
+from ...models.personal_moved import MovedHeatmaps, standard_listener
+from ...models.personal_regression import Ratings, variance
+from ..core.affect import Affect
+from .evidence import Heard, Rated, theta_digest, theta_for
 
 if TYPE_CHECKING:
-    from ..models.bundle import Bundle
+    from ...models.bundle import Bundle
 
 APART = 10.0  # s between two moments of one file: nearer ones sound alike
 STILL = 0.15  # valence or arousal: four fifths of the moments of real pieces lie in a stillness like this

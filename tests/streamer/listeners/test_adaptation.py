@@ -12,10 +12,10 @@ from valaro.streamer import Engine
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.errors import InputError
-from valaro.streamer.learning import Learning
-from valaro.streamer.listeners import Listeners, StoreError, open_or_none
+from valaro.streamer.listeners.adaptation import Learning
+from valaro.streamer.listeners.store import Listeners, StoreError, open_or_none
 
-from .oscdump import PATIENCE, wait_for
+from ..oscdump import PATIENCE, wait_for
 
 log = logging.getLogger(__name__)
 RATE = 24_000
@@ -191,7 +191,7 @@ def test_a_store_that_fails_is_told_once_and_the_session_still_learns(
 def test_a_store_that_could_not_be_opened_is_tried_again_and_what_it_holds_is_learnt_then(
     store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("valaro.streamer.learning._AGAIN", float("inf"))
+    monkeypatch.setattr("valaro.streamer.listeners.adaptation._AGAIN", float("inf"))
     with Room(store, "ana") as room:
         room.play(8)
         room.controls.rate(-0.8, 0.8)

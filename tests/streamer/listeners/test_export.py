@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from valaro.streamer.errors import InputError
-from valaro.streamer.listeners import Listeners
+from valaro.streamer.listeners.store import Listeners
 
-from .ratings import added, exported, plain, values
+from ..ratings import added, exported, plain, values
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from valaro.streamer import listeners_schema
-from valaro.streamer.listeners import DamagedError, Listeners, StoreError, open_listeners, open_or_none
-from valaro.streamer.listeners_schema import MIGRATIONS, connect
+from valaro.streamer.listeners import schema
+from valaro.streamer.listeners.schema import MIGRATIONS, connect
+from valaro.streamer.listeners.store import DamagedError, Listeners, StoreError, open_listeners, open_or_none
 
-from .ratings import added, plain
+from ..ratings import added, plain
 
 
 @pytest.fixture
@@ -115,11 +115,11 @@ def test_what_belongs_to_a_file_is_set_aside_with_it(tmp_path: Path) -> None:
     path = tmp_path / "valaro.sqlite3"
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).write_text(f"file{suffix}")
-    kept = listeners_schema.set_aside(path)
+    kept = schema.set_aside(path)
     assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {
         f"{kept.name}{suffix}": f"file{suffix}" for suffix in ("", "-wal", "-shm")
     }
-    assert listeners_schema.kept_aside(path) == [kept]
+    assert schema.kept_aside(path) == [kept]
 
 
 def test_a_row_that_makes_no_sense_is_damage(store: Listeners, path: Path) -> None:
@@ -243,7 +243,7 @@ def test_an_older_file_is_brought_to_the_newest_version_with_all_that_is_in_it(
     places = connection.execute("SELECT place FROM rating ORDER BY id").fetchall()
     assert places == [("here",), ("there",), ("here",), ("here",), ("here",)]
     connection.close()
-    monkeypatch.setattr(listeners_schema.connect, "__defaults__", (newest,))
+    monkeypatch.setattr(schema.connect, "__defaults__", (newest,))
     with Listeners(path) as store:
         assert [plain(rated) for rated in store.ratings("ana")] == before
         added(store)

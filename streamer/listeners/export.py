@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import InputError
-from .listeners_heard import TEXTURES, Heard, Rated, Source
+from ..errors import InputError
+from .evidence import TEXTURES, Heard, Rated, Source
 
 VERSION = 1
 

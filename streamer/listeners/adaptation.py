@@ -10,24 +10,14 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.bundle import Bundle
-from ..models.personal import together
-from ..models.personal_moved import standard_listener
-from ..models.personal_regression import Ratings
-from ._util.rate_limit import PER_SECOND, Allowance
-from .core.controls import Controls, Rating
-from .errors import InputError
-from .listeners import (
-    DamagedError,
-    Heard,
-    History,
-    Listeners,
-    Source,
-    StoreError,
-    open_or_none,
-    theta_digest,
-    theta_for,
-)
+from ...models.bundle import Bundle
+from ...models.personal import together
+from ...models.personal_moved import standard_listener
+from ...models.personal_regression import Ratings
+from .._util.rate_limit import PER_SECOND, Allowance
+from ..core.controls import Controls, Rating
+from ..errors import InputError
+from .store import DamagedError, Heard, History, Listeners, Source, StoreError, open_or_none, theta_digest, theta_for
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .errors import DamagedError, StoreError
+from ..errors import DamagedError, StoreError
 
 APPLICATION = 0x56414C41  # "VALA" in the file's header says whose it is
 PATIENCE = 2.0  # s that another program's lock is waited for

@@ -9,11 +9,11 @@ from valaro.models import Bundle, texture
 from valaro.models.features import BLOCK, RATE
 from valaro.models.tracker import Tracker
 from valaro.streamer.errors import InputError
-from valaro.streamer.listeners import Heard, History, theta_digest, theta_for
+from valaro.streamer.listeners.store import Heard, History, theta_digest, theta_for
 from valaro.streamer.sources.demo import demo_piece
 
-from ..models.synthetic_bundle import synthetic_bundle
-from .ratings import HEARD
+from ...models.synthetic_bundle import synthetic_bundle
+from ..ratings import HEARD
 
 
 def bad_heards() -> list[tuple[str, dict[str, Any]]]:

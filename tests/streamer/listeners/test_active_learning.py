@@ -5,12 +5,12 @@ import pytest
 from numpy.typing import NDArray
 from valaro.models import grid
 from valaro.models.personal_moved import standard_listener
-from valaro.streamer.calibration import Calibration, Moment, askable, gains, moments
 from valaro.streamer.core.affect import Affect
-from valaro.streamer.listeners import Heard, Rated, theta_digest
+from valaro.streamer.listeners.active_learning import Calibration, Moment, askable, gains, moments
+from valaro.streamer.listeners.store import Heard, Rated, theta_digest
 
-from ..models.synthetic_bundle import synthetic_bundle
-from .ratings import HEARD, some_heard
+from ...models.synthetic_bundle import synthetic_bundle
+from ..ratings import HEARD, some_heard
 
 K = 8
 BUNDLE = synthetic_bundle(K)
