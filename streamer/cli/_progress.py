@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ._notices import tell
 
 if TYPE_CHECKING:
-    from ..bulk import Done
+    from ..catalogue.analysis import Done
 
 _EVERY = 10.0  # s between two lines
 

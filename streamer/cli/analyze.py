@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..bulk import Plan, Task
-from ..results import Form, copy_text
+from ..catalogue.analysis import Plan, Task
+from ..catalogue.writers import Form, copy_text
 from .live import DEFAULT_DECODER, DecoderOption, ModelOption
 from .outputs import ListenerOption
 
 if TYPE_CHECKING:
-    from ..bulk import Analyst, Done, Found
+    from ..catalogue.analysis import Analyst, Done
+    from ..catalogue.discovery import Found
     from ._progress import Progress
 
 AHEAD = 16  # files a process that may be done, and wait on disk, before one whose turn it is
@@ -64,7 +65,8 @@ def analyze(
     A file that cannot be used is named on stderr, the others go on, and the exit code is then 2 (1 for a failure).
     Of a folder the results are ordered in DIR as it is. Ctrl-C keeps the files that are done.
     """
-    from ..bulk import Analyst, find
+    from ..catalogue.analysis import Analyst
+    from ..catalogue.discovery import find
     from ..errors import InputError, SinkError
     from ._notices import Notices, compiling_told, tell
 
@@ -75,7 +77,7 @@ def analyze(
     if separate and (plot or listener):
         raise InputError(f"--separate has no {'--plot' if plot else '--listener'}: leave one of them out")
     if plot:
-        from ..plot import require_matplotlib
+        from ..catalogue.plot import require_matplotlib
 
         require_matplotlib()
     plan = Plan(model, decoder or DEFAULT_DECODER, listener or "", format, plot, separate)
@@ -133,9 +135,9 @@ def _done(analyst: "Analyst", plan: Plan, tasks: list[Task], jobs: int | None, s
 
     For standard output processes write into files that wait until it is their turn.
     """
-    from ..bulk import in_order, in_turn, worth_processes
+    from ..catalogue.analysis import in_order, in_turn, worth_processes
+    from ..catalogue.workers import in_parallel
     from ..core.signals import between_steps
-    from ..crew import in_parallel
 
     processes = min(jobs or _processors(), len(tasks))
     if processes < 2 or (jobs is None and not worth_processes([task.path for task in tasks])):

@@ -91,7 +91,7 @@ def evaluate(
             _evaluate_part(part, data, as_json, markdown, seed)
             return
     if diagram is not None:
-        from ..plot import require_matplotlib
+        from ..catalogue.plot import require_matplotlib
 
         require_matplotlib()
         if not diagram.absolute().parent.is_dir():  # told before the measuring, not after its hour

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from valaro.models import load_bundle
-from valaro.streamer.bulk import emissions
+from valaro.streamer.catalogue.analysis import emissions
 from valaro.streamer.cli import run
 from valaro.streamer.cli.calibrate import MOST_FILES, _pieces, excerpt
 from valaro.streamer.errors import AudioFileError

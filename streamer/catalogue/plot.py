@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .core.affect import Affect
-from .errors import MissingExtraError
-from .sinks.colormap import QUADRANT_COLOURS, QUADRANT_NAMES, enlarge
+from ..core.affect import Affect
+from ..errors import MissingExtraError
+from ..sinks.colormap import QUADRANT_COLOURS, QUADRANT_NAMES, enlarge
 
 _PAPER, _INK, _FAINT = "#14121c", "#e8e4f0", "#8b8799"
 _VALENCE, _AROUSAL = "#b58cf2", "#f28f6b"

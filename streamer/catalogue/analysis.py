@@ -4,30 +4,22 @@ Nothing heavy is loaded here before an :class:`Analyst` is made, so that a proce
 """
 
 import os
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from . import results
-from .errors import AudioFileError, ValaroError
-from .results import Form
+from ..errors import AudioFileError, ValaroError
+from . import writers
+from .writers import Form
 
 if TYPE_CHECKING:
-    from ..models import Bundle
-    from .core.affect import Affect
-    from .core.protocols import EngineLike, Listener
-    from .listeners.adaptation import Learning
+    from ...models import Bundle
+    from ..core.affect import Affect
+    from ..core.protocols import EngineLike, Listener
+    from ..listeners.adaptation import Learning
 
-# By which a folder's sound files are known: those that libsndfile decodes, but for raw samples without a header.
-SUFFIXES = frozenset(
-    (
-        *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc"),
-        *(".au", ".snd", ".caf", ".voc", ".sd2", ".paf", ".sph", ".nist"),
-    )
-)
 WORTH = 1_200.0  # s of sound from which on processes of their own earn the two seconds that they take to come up
 
 
@@ -74,66 +66,11 @@ class Done(NamedTuple):
     notices: tuple[str, ...] = ()
 
 
-class Found(NamedTuple):
-    """``files`` with the names of their results; ``left_out``: how many others lie in the folders, by what they are."""
-
-    files: list[tuple[Path, Path]]
-    left_out: Counter[str]
-    faults: list[str]
-
-
-def find(paths: Sequence[Path]) -> Found:
-    """The files among ``paths`` and the sound files in the folders among them, at any depth, in order of their names.
-
-    A file's results have its own name; of a folder they are ordered as the folder is. Hidden files and folders (of a
-    name that begins with a dot) are left out, folders that are only linked from there (they may lead in a circle), and
-    files that are no sound by their suffix. Where two results would have the same name, but for upper and lower case,
-    the later one has a number: for most systems beside Linux, and its USB sticks, these would be one file.
-    """
-    found = Found([], Counter(), [])
-    taken: dict[str, int] = {}  # each name, and the last number that it was given
-    for path in paths:
-        inside = _inside(path, found) if os.path.isdir(path) else [(path, Path(path.name))]  # never raises, as Path's
-        for file, name in inside:
-            wanted, free = str(name).casefold(), name
-            number = taken.get(wanted, 1)
-            while str(free).casefold() in taken:
-                number += 1
-                free = name.with_name(f"{name.name}-{number}")
-            taken[str(free).casefold()] = 1
-            taken[wanted] = number
-            found.files.append((file, free))
-    return found
-
-
-def _inside(folder: Path, found: Found) -> Iterator[tuple[Path, Path]]:
-    def unreadable(fault: OSError) -> None:
-        found.faults.append(f"{fault.filename}: cannot be read ({fault.strerror})")
-
-    before, any_yet = len(found.faults), False
-    for place, folders, files in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if linked := sum(os.path.islink(os.path.join(place, name)) for name in folders):  # which the walk passes by
-            found.left_out["linked folder"] += linked
-        for name in sorted(files):
-            suffix = os.path.splitext(name)[1].lower()
-            if name.startswith("."):
-                found.left_out["hidden"] += 1
-            elif suffix not in SUFFIXES:
-                found.left_out[suffix or "no suffix"] += 1
-            else:
-                any_yet = True
-                path = Path(place, name)
-                yield path, path.relative_to(folder)
-    if not any_yet and len(found.faults) == before:
-        found.faults.append(f"{folder}: a directory without sound files")
-
-
 def worth_processes(paths: Sequence[Path]) -> bool:
     """Whether there is more sound than one process is done with before others have come up; looks at few files."""
     import soundfile
 
-    from .sources.audio_file import UNDECODABLE
+    from ..sources.audio_file import UNDECODABLE
 
     seconds = 0.0
     for path in paths:
@@ -170,9 +107,9 @@ def emissions(
 
     ``separate``: of each channel by itself. Raises AudioFileError when there are none.
     """
-    from .core.engine import Engine
-    from .core.multichannel import Separate
-    from .sources.audio_file import AudioFile
+    from ..core.engine import Engine
+    from ..core.multichannel import Separate
+    from ..sources.audio_file import AudioFile
 
     sound = AudioFile(path)
     engine: EngineLike
@@ -200,7 +137,7 @@ class Analyst:
     """
 
     def __init__(self, plan: Plan) -> None:
-        from ..models import load_bundle
+        from ...models import load_bundle
 
         self._plan = plan
         self._bundle = load_bundle(plan.model)
@@ -243,17 +180,17 @@ class Analyst:
             heard = _keeping(heard, kept)
         if task.into is None:
             assert stream is not None
-            results.write(heard, name, form, stream, task.header)
+            writers.write(heard, name, form, stream, task.header)
         elif form is Form.NPZ:
             for _ in heard:
                 pass
-            results.into(task.into, lambda part: results.save_npz(kept, name, part))
+            writers.into(task.into, lambda part: writers.save_npz(kept, name, part))
         else:
-            results.into(task.into, lambda part: results.save_text(heard, name, form, part))
+            writers.into(task.into, lambda part: writers.save_text(heard, name, form, part))
         if task.picture is not None:
             from .plot import plot
 
-            results.into(task.picture, lambda part: plot(kept, task.path.name, part))
+            writers.into(task.picture, lambda part: plot(kept, task.path.name, part))
 
 
 def in_turn(
@@ -276,9 +213,9 @@ def _keeping(heard: "Iterator[Affect]", kept: "list[Affect]") -> "Iterator[Affec
 
 def _listening(bundle: "Bundle", names: str) -> "Learning":
     """The profiles of one or several listeners, as they stand. InputError for one who is not known."""
-    from .core.controls import Controls
-    from .listeners.adaptation import Learning
-    from .listeners.store import Listeners
+    from ..core.controls import Controls
+    from ..listeners.adaptation import Learning
+    from ..listeners.store import Listeners
 
     controls = Controls(listener=names)
     with Listeners() as store:

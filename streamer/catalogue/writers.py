@@ -10,10 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .errors import SinkError
+from ..errors import SinkError
 
 if TYPE_CHECKING:
-    from .core.affect import Affect
+    from ..core.affect import Affect
 
 
 class Form(StrEnum):

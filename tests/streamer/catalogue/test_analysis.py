@@ -17,14 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from valaro.streamer.bulk import WORTH, Done, Plan, Task, find, in_order, worth_processes
+from valaro.streamer.catalogue.analysis import WORTH, Done, Plan, Task, in_order, worth_processes
+from valaro.streamer.catalogue.discovery import find
+from valaro.streamer.catalogue.workers import in_parallel
 from valaro.streamer.cli import run
-from valaro.streamer.crew import in_parallel
 from valaro.streamer.errors import ValaroError
 from valaro.streamer.sources.demo import demo_piece
 
-from ..models.synthetic_bundle import synthetic_bundle
-from .oscdump import wait_for
+from ...models.synthetic_bundle import synthetic_bundle
+from ..oscdump import wait_for
 
 RATE = 24_000
 COMMAND = [sys.executable, "-c", "from valaro.streamer.cli import main; main()", "analyze"]

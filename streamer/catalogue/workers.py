@@ -17,9 +17,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from .bulk import Analyst, Done, Plan, Task
-from .errors import ValaroError
-from .results import part
+from ..errors import ValaroError
+from .analysis import Analyst, Done, Plan, Task
+from .writers import part
 
 _PATIENCE = 5.0  # s for a process to end by itself: a plot takes a second
 # The processes share out the cores; a library's threads on top would only take turns with them.
