@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from valaro.models import load_bundle
 from valaro.streamer import Affect, Engine, Session
-from valaro.streamer.cli.upkeep import Upkeep
+from valaro.streamer.app.monitoring.sinks import Upkeep
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.core.replay import Replay
 from valaro.streamer.core.session import Counters

@@ -90,7 +90,7 @@ def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code. With VALARO_DEBUG set, a fault raises instead."""
-    from ._notices import speak, tell
+    from ..app.console import speak, tell
 
     speak("text")
     try:
@@ -116,8 +116,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _report(fault: Exception) -> int:
+    from ..app.console import tell
     from ..errors import ValaroError
-    from ._notices import tell
 
     if isinstance(fault, ValaroError):
         tell(str(fault), logging.ERROR)

@@ -5,7 +5,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
-from ._notices import tell
+from ..app.console import tell
 
 if TYPE_CHECKING:
     from ..catalogue.analysis import Done

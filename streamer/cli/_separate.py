@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from ...models import Bundle
     from ...models.tracker import Policy
-    from ..config import Config
+    from ..app.config.schema import Config
     from ..core.controls import Controls, Rating
     from ..core.multichannel import Separate
     from ..core.protocols import Source

@@ -65,10 +65,10 @@ def analyze(
     A file that cannot be used is named on stderr, the others go on, and the exit code is then 2 (1 for a failure).
     Of a folder the results are ordered in DIR as it is. Ctrl-C keeps the files that are done.
     """
+    from ..app.console import Notices, compiling_told, tell
     from ..catalogue.analysis import Analyst
     from ..catalogue.discovery import find
     from ..errors import InputError, SinkError
-    from ._notices import Notices, compiling_told, tell
 
     if format is Form.NPZ and output is None:
         raise InputError("--format npz writes files: say where with --output DIR")

@@ -62,8 +62,8 @@ def calibrate(
     The six seconds before each are played, where there is an audio output. The answer is two numbers, valence and
     arousal, from -1 to 1; or s to skip the moment, r to hear it again, q to end. Each rating is kept at once.
     """
+    from ..app.console import Notices, compiling_told, tell
     from ..errors import InputError
-    from ._notices import Notices, compiling_told, tell
 
     if not 1 <= count <= MOST_COUNT:
         raise InputError(f"--count must be from 1 to {MOST_COUNT}, not {count}")
@@ -91,10 +91,10 @@ def calibrate(
 
 def _pieces(music: Sequence[Path]) -> "dict[str, Feed]":
     """What is to be heard, by its path. Raises InputError for a path that is no sound file, or a folder without any."""
+    from ..app.console import tell
     from ..errors import AudioFileError, InputError
     from ..sources import AudioFile, Memory
     from ..sources.demo import demo_piece
-    from ._notices import tell
 
     if not music:
         return {"": Memory(demo_piece(DEMO_RATE), DEMO_RATE, name="the built-in piece")}
@@ -133,9 +133,9 @@ def _gathered(pieces: "dict[str, Feed]", bundle: "Bundle", decoder: str) -> "lis
     from rich.console import Console
     from rich.text import Text
 
+    from ..app.console import tell
     from ..errors import AudioFileError
     from ..listeners.active_learning import askable
-    from ._notices import tell
 
     bundle.pool(decoder)
     found: list[Moment] = []
@@ -172,9 +172,9 @@ def _emissions(
 
 def _player(*, demo: bool) -> "Player | None":
     """The audio output; None, which is told in one line, where there is none."""
+    from ..app.console import tell
     from ..errors import DeviceError
     from ..sources.devices.playback import Player
-    from ._notices import tell
 
     try:
         return Player()
@@ -212,8 +212,8 @@ def _ask(
 
 def _answer(question: Question, player: "Player | None") -> "tuple[float, float] | tuple[()] | None":
     """Valence and arousal; () to skip the moment, None to end. InputError when no end of answers is one."""
+    from ..app.console import tell
     from ..errors import InputError
-    from ._notices import tell
 
     moment = question.moment
     typer.echo(f"{question.title}, {_clock(max(0.0, moment.time - PLAYED))} to {_clock(moment.time)}")
@@ -259,8 +259,8 @@ def _numbers(text: str) -> tuple[float, float] | None:
 
 def _play(question: Question, player: "Player") -> None:
     from .._util.stderr import libraries_silenced
+    from ..app.console import tell
     from ..errors import ValaroError
-    from ._notices import tell
 
     try:
         sound = excerpt(question.sound, question.moment.time)

@@ -5,9 +5,9 @@ import typer
 
 def devices() -> None:
     """List audio inputs, loopback and monitor sources, and MIDI ports, with what to pass."""
+    from ..app.console import tell
     from ..errors import DeviceError
     from ..sources.devices import listing as found
-    from ._notices import tell
 
     fault: DeviceError | None = None
     inputs: list[found.AudioInput] = []

@@ -81,8 +81,8 @@ def forget(
 
     A session that is running goes on as it knows them until it ends.
     """
+    from ..app.console import tell
     from ..core.controls import listener_name
-    from ._notices import tell
 
     with opened() as store:
         if not yes and listener_name(name) in store.names():  # ratings that cannot be read are to be forgotten too
@@ -165,8 +165,8 @@ def rate(
     decoder: DecoderOption = None,
 ) -> None:
     """Keep what a listener says a moment of a sound file feels like: Valaro learns it for this listener."""
+    from ..app.console import Notices, compiling_told
     from ..errors import InputError
-    from ._notices import Notices, compiling_told
 
     for name, value in (("valence", valence), ("arousal", arousal)):
         if not -1.0 <= value <= 1.0:  # NaN is not
@@ -189,8 +189,8 @@ def rate(
 @contextmanager
 def opened() -> "Iterator[Listeners]":
     """The store of ratings, in the user's data directory."""
+    from ..app.console import tell
     from ..listeners.store import open_listeners
-    from ._notices import tell
 
     with open_listeners(None, tell) as store:
         yield store

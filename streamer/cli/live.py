@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..app.monitoring.sinks import CheckpointOption, LogOption, MetricsOption, Upkeep
 from ._separate import SeparateOption, channels_apart, engine_apart, refuse_channel_maps
 from .outputs import (
     ConfigOption,
@@ -27,11 +28,10 @@ from .outputs import (
     read_config,
 )
 from .replay import send_again
-from .upkeep import CheckpointOption, LogOption, MetricsOption, Upkeep
 
 if TYPE_CHECKING:
     from ...models.tracker import Policy
-    from ..config import Config
+    from ..app.config.schema import Config
     from ..core.affect import Affect
     from ..core.protocols import Source
     from ..core.session import Counters, Session
@@ -152,8 +152,8 @@ def listen(
     In a terminal the live heatmap is shown; without one (a pipe, a log) each emission is a line of text.
     What an option leaves open, the config file says; --osc adds to the file's destinations.
     """
+    from ..app.console import speak
     from ..errors import InputError
-    from ._notices import speak
 
     speak(log or "text")  # what is wrong with the config is said so too
     given = [
@@ -249,11 +249,11 @@ def _live(
 ) -> None:
     """``separate``: the numbers of the source's channels, each to be tracked by itself; empty: as they are counted."""
     from .._util.stderr import libraries_silenced
+    from ..app.console import Notices, compiling_told, tell
+    from ..app.monitoring.logs import Repeats
     from ..core.protocols import EngineLike
     from ..core.session import Session
     from ..core.signals import stop_on_signals
-    from ..logs import Repeats
-    from ._notices import Notices, compiling_told, tell
 
     if separate is None and wanted.config is not None:
         refuse_channel_maps(wanted.config)

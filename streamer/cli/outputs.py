@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..app.config.schema import Config
+    from ..app.console import Notices
     from ..core.protocols import Sink
     from ..core.session import Counters
     from ..core.signals import Stoppable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ..sinks import Midi, Recorder, Terminal
     from ..sinks.audio_recorder import Saving
     from ..sinks.scheduler import Outlet
-    from ._notices import Notices
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def read_config(path: Path | None) -> "Config | None":
     """The file's settings, if there is a file; its reader is only loaded then."""
     if path is None:
         return None
-    from ..config import load_config
+    from ..app.config.schema import load_config
 
     return load_config(path)
 

@@ -17,7 +17,7 @@ OutputOption = Annotated[
 @app.command("list")
 def list_presets() -> None:
     """Name each preset and what it does."""
-    from .. import presets
+    from ..app.config import presets
 
     width = max(len(name) for name in presets.names())
     for name in presets.names():
@@ -27,9 +27,9 @@ def list_presets() -> None:
 @app.command()
 def write(name: NameArgument, output: OutputOption = None) -> None:
     """Write a preset into a file of your own, to be changed and used: valaro listen --config FILE."""
-    from .. import presets
+    from ..app.config import presets
+    from ..app.console import tell
     from ..errors import InputError, SinkError
-    from ._notices import tell
 
     content = presets.text(name)
     if output == Path("-"):

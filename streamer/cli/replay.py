@@ -67,10 +67,10 @@ def replay(
 
 def send_again(path: Path, wanted: Wanted, speed: float = 1.0, *, loop: bool = False) -> None:
     """Play a recording to the outputs until its end or Ctrl-C."""
+    from ..app.console import Notices, tell
     from ..core.replay import Replay
     from ..core.session import Counters
     from ..core.signals import stop_on_signals
-    from ._notices import Notices, tell
 
     if wanted.config is not None:  # what it has the show recorded to is what is played, and not to be overwritten
         wanted = replace(wanted, config=wanted.config.model_copy(update={"record": None}))

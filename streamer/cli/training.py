@@ -19,7 +19,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the random numbers: the same seed gives the same model.")] = 0,
 ) -> None:
     """Train a model bundle on annotated music. Needs the extra 'train' and, for MIDI, FluidSynth."""
-    from ._notices import Notices, compiling_told, tell
+    from ..app.console import Notices, compiling_told, tell
 
     _require_room(output)
     with Notices():
@@ -75,8 +75,8 @@ def evaluate(
     """
     from rich.console import Console
 
+    from ..app.console import Notices, compiling_told, tell
     from ..errors import InputError
-    from ._notices import Notices, compiling_told, tell
 
     if as_json and markdown:
         raise InputError("--json and --markdown exclude each other: choose one")
@@ -121,7 +121,7 @@ def evaluate(
 
 def _personal(data: Path, seed: int) -> tuple[Any, str]:
     from ...models.training import personal_eval
-    from ._notices import tell
+    from ..app.console import tell
 
     found = personal_eval.evaluate_personal(data, tell, seed=seed)
     return found, personal_eval.personal_markdown(found)
@@ -129,7 +129,7 @@ def _personal(data: Path, seed: int) -> tuple[Any, str]:
 
 def _activity(data: Path, seed: int) -> tuple[Any, str]:
     from ...models.training import activity_eval, activity_report
-    from ._notices import tell
+    from ..app.console import tell
 
     found = activity_eval.evaluate_activity(data, seed=seed, progress=tell)
     return found, activity_report.activity_markdown(found)
@@ -139,7 +139,7 @@ def _evaluate_part(
     part: Callable[[Path, int], tuple[Any, str]], data: Path, as_json: bool, markdown: bool, seed: int
 ) -> None:
     """What a part found, and the same in Markdown, which is plain enough to be read in a terminal too."""
-    from ._notices import Notices
+    from ..app.console import Notices
 
     with Notices():
         found, text = part(data, seed)

@@ -14,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 from valaro.models import load_bundle
 from valaro.models.bundle import Bundle
-from valaro.streamer.checkpoint import Checkpoint
+from valaro.streamer.app.monitoring.checkpoint import Checkpoint
 from valaro.streamer.core.engine import Engine
 from valaro.streamer.sources.audio_file import AudioFile
 

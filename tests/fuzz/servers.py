@@ -7,8 +7,8 @@ import time
 from contextlib import ExitStack
 from functools import cache
 
+from valaro.streamer.app.monitoring.metrics import Metrics
 from valaro.streamer.core.controls import Controls
-from valaro.streamer.metrics import Metrics
 from valaro.streamer.osc.query import OscQuery
 
 from ..streamer.fakes import neutral

@@ -17,15 +17,15 @@ from typing import TypeVar
 import numpy as np
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
-from valaro.streamer import presets
 from valaro.streamer._util.address import parse_destination
-from valaro.streamer.config import load_config
+from valaro.streamer.app.config import presets
+from valaro.streamer.app.config.schema import load_config
+from valaro.streamer.app.monitoring.metrics import parse_target
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.core.controls import Controls, listener_names
 from valaro.streamer.core.replay import Replay
 from valaro.streamer.errors import ValaroError
 from valaro.streamer.listeners.store import Listeners
-from valaro.streamer.metrics import parse_target
 from valaro.streamer.midi.messages import MidiSettings, MidiState, messages
 from valaro.streamer.midi.receiver import MidiInSettings, Pair
 from valaro.streamer.osc.commands import Command, Ignored, Refusal, handle

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from valaro.streamer import presets
+from valaro.streamer.app.config import presets
 from valaro.streamer.core.controls import Controls
 
 from ..streamer.oscdump import wait_for

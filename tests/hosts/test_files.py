@@ -12,7 +12,7 @@ ADDRESSES = {f"/valaro/{name}" for name in arriving(emission(0, 0))}
 
 
 def test_the_table_names_each_file_and_each_preset() -> None:
-    from valaro.streamer import presets
+    from valaro.streamer.app.config import presets
 
     table = (HOSTS / "README.md").read_text()
     links = set(re.findall(r"\]\(([^)]+)\)", table))

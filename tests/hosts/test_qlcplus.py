@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from pythonosc.osc_message import OscMessage
-from valaro.streamer import presets
-from valaro.streamer.config import load_config
+from valaro.streamer.app.config import presets
+from valaro.streamer.app.config.schema import load_config
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.sinks import Osc
 

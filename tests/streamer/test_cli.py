@@ -19,8 +19,8 @@ from pythonosc.osc_message import OscMessage
 from valaro.models import load_bundle
 from valaro.models.tracker import POLICIES
 from valaro.models.training.noises import NOISES
+from valaro.streamer.app.console import Notices
 from valaro.streamer.cli import run
-from valaro.streamer.cli._notices import Notices
 from valaro.streamer.cli.live import _losses
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.core.engine import Engine
@@ -530,7 +530,7 @@ def test_as_a_module_it_is_the_same_command() -> None:
 
 def test_compiling_is_told_once_and_only_where_it_happens(capsys: Captured) -> None:
     from numba import njit
-    from valaro.streamer.cli._notices import compiling_told
+    from valaro.streamer.app.console import compiling_told
 
     with compiling_told():
         assert capsys.readouterr().err == ""

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from valaro.streamer.app.config.schema import load_config
 from valaro.streamer.cli import run
-from valaro.streamer.config import load_config
 from valaro.streamer.errors import InputError
 from valaro.streamer.sources.demo import demo_piece
 

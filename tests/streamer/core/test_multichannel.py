@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 from valaro.models import Bundle, load_bundle
-from valaro.streamer.checkpoint import Checkpoint
+from valaro.streamer.app.monitoring.checkpoint import Checkpoint
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.core.engine import Engine

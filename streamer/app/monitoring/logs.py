@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
-from ._util.process import resident_bytes
-from .core.affect import Affect
-from .core.session import Counters
+from ..._util.process import resident_bytes
+from ...core.affect import Affect
+from ...core.session import Counters
 
 log = logging.getLogger(__name__)
 

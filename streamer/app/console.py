@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..logs import Repeats
+    from .monitoring.logs import Repeats
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a file's name may hold what clears a screen, or sets its title
 _TEXT = logging.Formatter("valaro: %(message)s")
@@ -19,7 +19,7 @@ _spoken = SimpleNamespace(form=_TEXT)  # of the whole process, as stderr is
 def speak(form: str) -> None:
     """From here on lines are ``text``, or ``json``: one object each (:class:`.logs.JsonLines`)."""
     if form == "json":
-        from ..logs import JsonLines
+        from .monitoring.logs import JsonLines
 
         _spoken.form = JsonLines()
     else:

@@ -6,12 +6,12 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from valaro.streamer.cli._notices import Notices, speak, tell
+from valaro.streamer.app.console import Notices, speak, tell
+from valaro.streamer.app.monitoring.logs import Alive, JsonLines, Repeats
 from valaro.streamer.core.session import Session
-from valaro.streamer.logs import Alive, JsonLines, Repeats
 
-from .fakes import Collect, CountingEngine, Endless, neutral
-from .oscdump import wait_for
+from ...fakes import Collect, CountingEngine, Endless, neutral
+from ...oscdump import wait_for
 
 Captured = pytest.CaptureFixture[str]
 log = logging.getLogger("valaro.streamer.test")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from .core.affect import Affect
+from ...core.affect import Affect
 
 _SHOWN = 10.0  # s from one status line to the next
 

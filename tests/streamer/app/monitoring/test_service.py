@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 import soundfile
 from prometheus_client.parser import text_string_to_metric_families
+from valaro.streamer.app.config.schema import load_config
 from valaro.streamer.cli import run
-from valaro.streamer.config import load_config
 from valaro.streamer.sources.demo import demo_piece
 
-from ..models.synthetic_bundle import full_bundle
-from ..places import EXAMPLES
-from .oscdump import PATIENCE, wait_for
+from ....models.synthetic_bundle import full_bundle
+from ....places import EXAMPLES
+from ...oscdump import PATIENCE, wait_for
 
 RATE = 24_000
 SERVICE = EXAMPLES / "service"

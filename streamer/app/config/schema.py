@@ -18,16 +18,16 @@ from pydantic import (
     model_validator,
 )
 
-from ._util.address import parse_destination
-from .config_errors import Misplaced, read_toml, refusal, shown
-from .core.affect import MOST_CHANNELS
-from .core.controls import MOST_OFFSET, listener_name
-from .errors import InputError
-from .metrics import parse_target
-from .midi.messages import LAST_CONTROLLER, LAST_FINE, MidiSettings
-from .midi.receiver import MidiInSettings
-from .sinks.expressions import compile_expression
-from .sinks.mapping import Mapped, check_address, check_curve, check_range, check_seconds
+from ..._util.address import parse_destination
+from ...core.affect import MOST_CHANNELS
+from ...core.controls import MOST_OFFSET, listener_name
+from ...errors import InputError
+from ...midi.messages import LAST_CONTROLLER, LAST_FINE, MidiSettings
+from ...midi.receiver import MidiInSettings
+from ...sinks.expressions import compile_expression
+from ...sinks.mapping import Mapped, check_address, check_curve, check_range, check_seconds
+from ..monitoring.metrics import parse_target
+from .errors import Misplaced, read_toml, refusal, shown
 
 CHANNEL = "{channel}"  # in the address of a map: the number of a channel that is tracked separately
 

@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-from ..errors import InputError
+from ....errors import InputError
 
 
 def names() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ..places import ROOT
+from ...places import ROOT
 
 # A show that keeps what it sent for ever.
 LEAKING = """

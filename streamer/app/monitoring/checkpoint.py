@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models import snapshot
-from ..models.bundle import default_path
-from ..models.features import LAYOUT
-from ._util.files import WholeFile, reason
-from ._util.process import version
-from .core.affect import Affect
-from .core.protocols import Resumable
+from ....models import snapshot
+from ....models.bundle import default_path
+from ....models.features import LAYOUT
+from ..._util.files import WholeFile, reason
+from ..._util.process import version
+from ...core.affect import Affect
+from ...core.protocols import Resumable
 
 log = logging.getLogger(__name__)
 

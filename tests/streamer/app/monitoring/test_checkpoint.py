@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 import soundfile
 from valaro.models import load_bundle
-from valaro.streamer.checkpoint import Checkpoint, bundle_digest
+from valaro.streamer.app.monitoring.checkpoint import Checkpoint, bundle_digest
 from valaro.streamer.core.engine import Engine
 from valaro.streamer.errors import SinkError
 from valaro.streamer.sources.demo import demo_piece
 
-from ..models.synthetic_bundle import full_bundle
-from .fakes import neutral
-from .oscdump import PATIENCE, wait_for
+from ....models.synthetic_bundle import full_bundle
+from ...fakes import neutral
+from ...oscdump import PATIENCE, wait_for
 
 RATE = 24_000
 DIGEST, DECODER = "0" * 64, "fusion"

@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from ._util.address import parse_destination
-from ._util.files import WholeFile, reason
-from ._util.process import resident_bytes
-from .core.affect import ACTIVITIES, Affect
-from .core.session import Counters
-from .errors import InputError
+from ..._util.address import parse_destination
+from ..._util.files import WholeFile, reason
+from ..._util.process import resident_bytes
+from ...core.affect import ACTIVITIES, Affect
+from ...core.session import Counters
+from ...errors import InputError
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from valaro.streamer.config import load_config
+from valaro.streamer.app.config.schema import load_config
+from valaro.streamer.app.config.toml_lines import key_lines
 from valaro.streamer.errors import InputError
 from valaro.streamer.midi.messages import MidiSettings
 from valaro.streamer.midi.receiver import MidiInSettings
-from valaro.streamer.toml_lines import key_lines
 
-from .fakes import neutral
+from ...fakes import neutral
 
 WHOLE = """\
 listener = "ana"

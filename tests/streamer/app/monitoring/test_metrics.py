@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from valaro.streamer import metrics_server
+from valaro.streamer.app.monitoring import metrics_server
+from valaro.streamer.app.monitoring.metrics import Metrics, Page, parse_target
 from valaro.streamer.core.affect import ACTIVITIES
 from valaro.streamer.core.session import Session
 from valaro.streamer.errors import InputError, SinkError
-from valaro.streamer.metrics import Metrics, Page, parse_target
 
-from .fakes import Collect, CountingEngine, Endless, FullDisk, neutral
-from .oscdump import wait_for
+from ...fakes import Collect, CountingEngine, Endless, FullDisk, neutral
+from ...oscdump import wait_for
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -230,7 +230,7 @@ def test_ipv6_is_served() -> None:
 def test_the_file_is_whole_at_any_moment_and_goes_with_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("valaro.streamer.metrics.EVERY", 0.001)
+    monkeypatch.setattr("valaro.streamer.app.monitoring.metrics.EVERY", 0.001)
     path = tmp_path / "made" / "valaro.prom"
     metrics = Metrics(str(path), lambda: None)
     metrics.send(neutral(0.5))
@@ -250,7 +250,7 @@ def test_the_file_is_whole_at_any_moment_and_goes_with_the_program(
 def test_a_file_that_cannot_be_written_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("valaro.streamer.metrics.EVERY", 0.01)
+    monkeypatch.setattr("valaro.streamer.app.monitoring.metrics.EVERY", 0.01)
     folder = tmp_path / "disk"
     metrics = Metrics(str(folder / "valaro.prom"), lambda: None)
     wait_for((folder / "valaro.prom").exists)

@@ -10,8 +10,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from ._util.files import reason
-from .errors import SinkError
+from ..._util.files import reason
+from ...errors import SinkError
 
 PATH = "/metrics"
 CONTENT = "text/plain; version=0.0.4; charset=utf-8"

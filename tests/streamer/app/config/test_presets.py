@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
-from valaro.streamer import presets
+from valaro.streamer.app.config import presets
 from valaro.streamer.cli.presets import app
 from valaro.streamer.errors import InputError
 
@@ -22,7 +22,7 @@ PORTS = {  # where each program listens unless told otherwise
 
 @pytest.mark.parametrize("name", presets.names())
 def test_it_loads_and_sends_where_the_program_listens(name: str, tmp_path: Path) -> None:
-    from valaro.streamer.config import load_config
+    from valaro.streamer.app.config.schema import load_config
 
     path = tmp_path / f"{name}.toml"
     path.write_text(presets.text(name))

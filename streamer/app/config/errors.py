@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from .errors import InputError
-from .sinks.expressions import did_you_mean
+from ...errors import InputError
+from ...sinks.expressions import did_you_mean
 from .toml_lines import key_lines
 
 LARGEST = 256 * 1024  # bytes of a config: a map of every cell, for ten destinations

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ...models import Bundle
-    from ..config import Config
-    from ..core.protocols import Resumable, Sink
-    from ..core.session import Counters
+    from ....models import Bundle
+    from ...core.protocols import Resumable, Sink
+    from ...core.session import Counters
+    from ..config.schema import Config
 
 CheckpointOption = Annotated[
     Path | None,
@@ -37,9 +37,9 @@ class Upkeep:
     log: str = "text"
 
     def __post_init__(self) -> None:
-        from ..errors import InputError
-        from ..logs import FORMS
-        from ..metrics import parse_target
+        from ...errors import InputError
+        from .logs import FORMS
+        from .metrics import parse_target
 
         if self.log not in FORMS:
             raise InputError(f"--log {self.log!r}: choose one of {', '.join(FORMS)}")
@@ -69,9 +69,9 @@ class Upkeep:
 
         ``path`` of the bundle (None: the default one), ``decoder`` and ``rate`` as the engine has them.
         """
-        from ..checkpoint import Checkpoint, bundle_digest
-        from ..logs import Alive
-        from ..watchdog import Watchdog
+        from .checkpoint import Checkpoint, bundle_digest
+        from .logs import Alive
+        from .systemd import Watchdog
 
         digest = bundle_digest(path)
         every = faults
@@ -83,8 +83,8 @@ class Upkeep:
             every = lambda: faults() | {"checkpoint": checkpoint.faults}  # noqa: E731
         found.append(Alive(counters, every))
         if self.metrics is not None:
-            from .._util.process import version
-            from ..metrics import Metrics
+            from ..._util.process import version
+            from .metrics import Metrics
 
             provider = "none" if bundle.lstm is None else bundle.lstm.provider
             facts = {"version": version(), "bundle": digest[:12], "decoder": decoder, "provider": provider}

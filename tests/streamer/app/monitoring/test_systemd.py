@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from valaro.streamer.app.monitoring.systemd import Watchdog
 from valaro.streamer.core.session import Session
-from valaro.streamer.watchdog import Watchdog
 
-from .fakes import Collect, CountingEngine, Endless, neutral
-from .oscdump import PATIENCE, wait_for
+from ...fakes import Collect, CountingEngine, Endless, neutral
+from ...oscdump import PATIENCE, wait_for
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="systemd is Linux only")
 
