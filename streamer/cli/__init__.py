@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from . import analyze, calibrate, devices, doctor, listeners, live, presets, replay, training
+from . import analyze, calibrate, devices, doctor, listeners, live, presets, rate, replay, training
 
 # typer brings its own copy of click or uses the installed one, by version: either way this is its UsageError.
 _UsageError: Any = typer.BadParameter.__bases__[0]
@@ -32,7 +32,7 @@ app.add_typer(presets.app)
 app.command()(devices.devices)
 app.command()(doctor.doctor)
 app.command()(analyze.analyze)
-app.command()(listeners.rate)
+app.command()(rate.rate)
 app.command()(calibrate.calibrate)
 app.add_typer(listeners.app)
 app.command()(training.train)

@@ -1,9 +1,7 @@
 """``--separate`` of ``valaro listen``: what it excludes, and the engine that it takes."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ...models import Bundle
@@ -13,11 +11,6 @@ if TYPE_CHECKING:
     from ..core.multichannel import Separate
     from ..core.protocols import Source
     from .outputs import Wanted
-
-SeparateOption = Annotated[
-    bool,
-    typer.Option("--separate", metavar="", help="Track each channel by itself: addresses /valaro/N/..., N from 1."),
-]
 
 
 def channels_apart(chosen: Sequence[int] | None, wanted: "Wanted", lag: float | None) -> Sequence[int]:

@@ -12,8 +12,8 @@ import typer
 
 from ..catalogue.analysis import Plan, Task
 from ..catalogue.writers import Form, copy_text
-from .live import DEFAULT_DECODER, DecoderOption, ModelOption
-from .outputs import ListenerOption
+from ._options import DecoderOption, ListenerOption, ModelOption
+from .live import DEFAULT_DECODER
 
 if TYPE_CHECKING:
     from ..catalogue.analysis import Analyst, Done

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from ..listeners.file_rating import Ear
+from ._options import DecoderOption, ModelOption
 from .listeners import opened, rating_count
-from .live import DEFAULT_DECODER, DecoderOption, ModelOption
+from .live import DEFAULT_DECODER
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,6 +2,8 @@
 
 import typer
 
+from ..errors import DeviceError
+
 
 def devices() -> None:
     """List audio inputs, loopback and monitor sources, and MIDI ports, with what to pass."""
@@ -26,10 +28,20 @@ def devices() -> None:
         typer.echo(f"  {index:>3}  {each.name}  ({', '.join(marks)})\n       {each.use}")
     if not inputs and fault is None:
         typer.echo("  connect an interface or start the sound server, then look again; `valaro demo` needs none")
-    ports, why = found.midi_outputs()
+    ports, why = midi_outputs()
     typer.echo("MIDI ports" if ports else f"MIDI ports: none{f' ({why})' if why else ''}")
     for port in ports:
         typer.echo(f"       {port}")
     if fault is not None:
         tell(str(fault))
         raise typer.Exit(fault.exit_code)
+
+
+def midi_outputs() -> tuple[list[str], str | None]:
+    """What to pass for each MIDI output port, and why there are none when there is no MIDI at all (else None)."""
+    from ...midi.ports import names
+
+    try:
+        return names(), None
+    except DeviceError as error:
+        return [], str(error)

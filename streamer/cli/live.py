@@ -7,26 +7,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..app.monitoring.sinks import CheckpointOption, LogOption, MetricsOption, Upkeep
-from ._separate import SeparateOption, channels_apart, engine_apart, refuse_channel_maps
-from .outputs import (
+from ..app.monitoring.sinks import Upkeep
+from ._options import (
+    CheckpointOption,
     ConfigOption,
+    DecoderOption,
     LagOption,
     ListenerOption,
+    LogOption,
+    MetricsOption,
     MidiInOption,
     MidiOption,
+    ModelOption,
     NoDisplayOption,
     OffsetOption,
     OscInOption,
     OscOption,
-    Outputs,
     PlainOption,
+    PolicyOption,
     QueryOption,
     RateOption,
     RecordOption,
-    Wanted,
-    read_config,
+    SaveOption,
+    SeparateOption,
 )
+from ._separate import channels_apart, engine_apart, refuse_channel_maps
+from .outputs import Outputs, Wanted, read_config
 from .replay import send_again
 
 if TYPE_CHECKING:
@@ -39,25 +45,6 @@ if TYPE_CHECKING:
 
 DEFAULT_OSC = "127.0.0.1:9000"
 
-SaveOption = Annotated[
-    Path | None,
-    typer.Option("--save-audio", metavar="FILE", help="Write what was heard to a new sound file (WAV), exactly."),
-]
-ModelOption = Annotated[
-    Path | None, typer.Option("--model", metavar="BUNDLE", help="Use this model bundle instead of the built-in one.")
-]
-DecoderOption = Annotated[
-    str | None,
-    typer.Option("--decoder", metavar="NAME", help="Whose heatmap: aeg, crf, lstm, or the fusion of them (default)."),
-]
-PolicyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--policy",
-        metavar="drift|hold|pass",
-        help="What talk and noise do: let the heatmap drift to neutral (default), hold it, or be heard as music is.",
-    ),
-]
 DEFAULT_DECODER = "fusion"
 
 

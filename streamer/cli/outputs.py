@@ -4,9 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..app.config.schema import Config
@@ -27,59 +25,6 @@ log = logging.getLogger(__name__)
 VIRTUAL = "virtual"  # as --midi: a port of our own
 VIRTUAL_NAME = "Valaro"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="Settings and maps in TOML; see `valaro presets list`."),
-]
-OscOption = Annotated[
-    list[str] | None,
-    typer.Option("--osc", metavar="HOST:PORT", help="Send OSC there; may be given several times. IPv6: \\[::1]:9000."),
-]
-PlainOption = Annotated[
-    bool, typer.Option("--osc-messages", metavar="", help="Plain OSC messages, for receivers that mishandle bundles.")
-]
-RateOption = Annotated[
-    float | None,
-    typer.Option(
-        "--osc-rate", metavar="HZ", help="Interpolated output, 1 to 120 times a second; half a second later than else."
-    ),
-]
-MidiOption = Annotated[
-    str | None,
-    typer.Option("--midi", metavar="PORT", help="Send MIDI to this port, or `virtual` for one of Valaro's own."),
-]
-MidiInOption = Annotated[
-    str | None,
-    typer.Option(
-        "--midi-in", metavar="PORT", help="Take ratings from two knobs on this port (CC 102, 103), or `virtual`."
-    ),
-]
-OscInOption = Annotated[
-    str | None,
-    typer.Option("--osc-in", metavar="[HOST:]PORT", help="Take ratings, pause and offset over OSC; 0.0.0.0: from all."),
-]
-QueryOption = Annotated[
-    int | None,
-    typer.Option(
-        "--oscquery", metavar="PORT", help="Serve OSCQuery and /live for browsers, and announce it; 0: any free port."
-    ),
-]
-OffsetOption = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="Send everything so much later, to meet a delayed video.")
-]
-ListenerOption = Annotated[
-    str | None,
-    typer.Option("--listener", metavar="NAME[,NAME]", help="Who is in the room: the heatmap is theirs, as they rated."),
-]
-LagOption = Annotated[
-    float | None,
-    typer.Option("--lag", metavar="SECONDS", help="How long after the music its rating comes, 0 to 20; 2 by default."),
-]
-RecordOption = Annotated[
-    Path | None, typer.Option("--record", metavar="FILE", help="Write all that goes out to a new file, as JSON lines.")
-]
-NoDisplayOption = Annotated[bool, typer.Option("--no-display", metavar="", help="Show nothing.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,18 @@ from typing import Annotated
 
 import typer
 
-from .outputs import (
+from ._options import (
     ConfigOption,
     MidiOption,
     NoDisplayOption,
     OffsetOption,
     OscInOption,
     OscOption,
-    Outputs,
     PlainOption,
     QueryOption,
     RateOption,
-    Wanted,
-    read_config,
 )
+from .outputs import Outputs, Wanted, read_config
 
 SLOWEST, FASTEST = 0.1, 1000.0
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .live import ModelOption
+from ._options import ModelOption
 
 DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="The folder of annotated music.")]
 

@@ -3,29 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ....models import Bundle
     from ...core.protocols import Resumable, Sink
     from ...core.session import Counters
     from ..config.schema import Config
-
-CheckpointOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--checkpoint", metavar="FILE", help="Keep there what was heard; a restart within a minute goes on from it."
-    ),
-]
-MetricsOption = Annotated[
-    str | None,
-    typer.Option("--metrics", metavar="TARGET", help="Numbers for Prometheus: \\[HOST:]PORT, or a file *.prom."),
-]
-LogOption = Annotated[
-    str | None, typer.Option("--log", metavar="text|json", help="What the lines on stderr are; text by default.")
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,13 +200,3 @@ def _names(devices: Sequence[AudioInput]) -> str:
     names = [each.name for each in devices]
     apis = [f" ({each.host_api})" if names.count(each.name) > 1 else "" for each in devices]
     return ", ".join(f"{each.index} {each.name!r}{api}" for each, api in zip(devices, apis, strict=True))
-
-
-def midi_outputs() -> tuple[list[str], str | None]:
-    """What to pass for each MIDI output port, and why there are none when there is no MIDI at all (else None)."""
-    from ...midi.ports import names
-
-    try:
-        return names(), None
-    except DeviceError as error:
-        return [], str(error)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from valaro.streamer.cli.devices import midi_outputs
 from valaro.streamer.errors import DeviceError, InputError
 from valaro.streamer.midi.messages import MidiSettings
 from valaro.streamer.midi.ports import find, same_name
 from valaro.streamer.midi.sink import Midi
-from valaro.streamer.sources.devices.listing import midi_outputs
 
 from ..fakes import neutral
 from ..jack import Jack, jack, received

@@ -11,8 +11,8 @@ from valaro.streamer.cli import run
 from valaro.streamer.errors import InputError
 from valaro.streamer.sources.demo import demo_piece
 
-from ..models.synthetic_bundle import synthetic_bundle
-from .oscdump import TAGS, bundles, oscdump, wait_for
+from ...models.synthetic_bundle import synthetic_bundle
+from ..oscdump import TAGS, bundles, oscdump, wait_for
 
 RATE = 24_000
 Captured = pytest.CaptureFixture[str]

@@ -18,9 +18,9 @@ from valaro.streamer.core.engine import Engine
 from valaro.streamer.listeners.store import Listeners, default_path, theta_digest
 from valaro.streamer.sources.demo import demo_piece
 
-from ..models.synthetic_bundle import synthetic_bundle
-from .oscdump import free_port, wait_for
-from .ratings import added, exported, values
+from ...models.synthetic_bundle import synthetic_bundle
+from ..oscdump import free_port, wait_for
+from ..ratings import added, exported, values
 
 RATE = 44_100
 LENGTH = 6 * RATE + 20_000  # frames

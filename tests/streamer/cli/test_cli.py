@@ -27,9 +27,9 @@ from valaro.streamer.core.engine import Engine
 from valaro.streamer.core.session import Session
 from valaro.streamer.sources.demo import demo_piece
 
-from ..models.synthetic_bundle import synthetic_bundle
-from .fakes import CountingEngine, Endless
-from .oscdump import free_port, wait_for
+from ...models.synthetic_bundle import synthetic_bundle
+from ..fakes import CountingEngine, Endless
+from ..oscdump import free_port, wait_for
 
 RATE = 24000
 FIELDS = [

@@ -19,9 +19,9 @@ from valaro.streamer.listeners.store import Listeners, Rated, default_path
 from valaro.streamer.sources import AudioFile
 from valaro.streamer.sources.demo import demo_piece
 
-from ..models.synthetic_bundle import synthetic_bundle
-from .oscdump import wait_for
-from .pulse import stage
+from ...models.synthetic_bundle import synthetic_bundle
+from ..oscdump import wait_for
+from ..pulse import stage
 
 RATE = 24_000
 COMMAND = [sys.executable, "-c", "from valaro.streamer.cli import main; main()"]

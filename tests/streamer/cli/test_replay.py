@@ -16,8 +16,8 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 from valaro.streamer.cli import run
 
-from .fakes import neutral
-from .oscdump import PATIENCE, free_port, wait_for
+from ..fakes import neutral
+from ..oscdump import PATIENCE, free_port, wait_for
 
 COMMAND = [sys.executable, "-m", "valaro.streamer", "replay"]
 Captured = pytest.CaptureFixture[str]

@@ -18,9 +18,9 @@ import pytest
 from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_message import OscMessage
 
-from .fakes import neutral
-from .jack import Jack, jack, received
-from .oscdump import PATIENCE, TAGS, wait_for
+from ..fakes import neutral
+from ..jack import Jack, jack, received
+from ..oscdump import PATIENCE, TAGS, wait_for
 
 __all__ = ["jack"]
 
