@@ -39,7 +39,7 @@ def devices() -> None:
 
 def midi_outputs() -> tuple[list[str], str | None]:
     """What to pass for each MIDI output port, and why there are none when there is no MIDI at all (else None)."""
-    from ...midi.ports import names
+    from ..midi.ports import names
 
     try:
         return names(), None

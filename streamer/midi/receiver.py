@@ -111,7 +111,7 @@ class MidiIn:
     At most 20,000 messages a second are read, several times what a cable or a controller can send. Of what comes
     faster for long, some is lost, be it where it ended.
 
-    Raises InputError and DeviceError as :class:`.sinks.midi_ports.Port` does.
+    Raises InputError and DeviceError as :class:`.ports.Port` does.
     """
 
     def __init__(

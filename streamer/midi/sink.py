@@ -36,7 +36,7 @@ class Midi:
     ``connected`` says whether it is there, ``port_name`` what the driver calls it. ``skipped`` counts the emissions
     that were overtaken by a newer one before they were sent, ``faults`` those that found no port.
 
-    Raises InputError and DeviceError as :class:`.midi_ports.Port` does.
+    Raises InputError and DeviceError as :class:`.ports.Port` does.
     """
 
     def __init__(self, port: str | None, settings: MidiSettings | None = None, virtual: str | None = None) -> None:

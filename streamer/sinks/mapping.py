@@ -36,7 +36,7 @@ class Mapped:
 
     Parameters
     ----------
-    source : an expression (:func:`~valaro.streamer.expressions.compile_expression`).
+    source : an expression (:func:`~valaro.streamer.sinks.expressions.compile_expression`).
     address : where it goes, such as ``/composition/layers/1/video/opacity``.
     source_range : the source's range; by default the natural one of a bare name, else (0, 1). What lies outside is
         clipped.

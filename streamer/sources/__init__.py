@@ -1,4 +1,4 @@
-"""Where sound comes from: an audio input, a file, memory. Each is a :class:`~valaro.streamer.protocols.Source`."""
+"""Where sound comes from: an audio input, a file, memory. Each is a :class:`~valaro.streamer.core.protocols.Source`."""
 
 from .audio_file import AudioFile
 from .memory import Memory

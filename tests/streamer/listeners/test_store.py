@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from valaro.streamer.core import controls
 from valaro.streamer.errors import InputError
-from valaro.streamer.listeners import store
+from valaro.streamer.listeners import store as store_module
 from valaro.streamer.listeners.store import MOST_LIKE, Listeners, StoreError, open_listeners
 
 from ..ratings import HEARD, added, exported, plain, some_heard, values
@@ -118,7 +118,7 @@ def test_there_is_nobody_to_be_like(store: Listeners) -> None:
 
 
 def test_copies_have_a_limit_too(store: Listeners, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MOST_RATINGS", 3)
+    monkeypatch.setattr(store_module, "MOST_RATINGS", 3)
     for number in range(3):
         added(store, seed=number)
     added(store, "bo")
@@ -200,7 +200,7 @@ def test_the_file_is_in_the_users_data_directory(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "mine"))
     with Listeners() as store:
         added(store)
-        assert store.path == store.default_path()
+        assert store.path == store_module.default_path()
     if sys.platform == "linux":
         assert store.path == tmp_path / "mine" / "valaro" / "valaro.sqlite3"
 
@@ -226,7 +226,7 @@ def test_a_flood_is_refused_and_counted(store: Listeners, monkeypatch: pytest.Mo
 
 
 def test_there_is_a_most_that_is_kept_of_one_listener(store: Listeners, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MOST_RATINGS", 3)
+    monkeypatch.setattr(store_module, "MOST_RATINGS", 3)
     for _ in range(3):
         added(store)
     with pytest.raises(StoreError, match="ana has 3 ratings"):

@@ -57,7 +57,7 @@ FULL_DISK = """
 import logging, resource, sys
 import numpy as np
 from tests.streamer.fakes import CountingEngine
-from valaro.streamer.saving import Saving
+from valaro.streamer.sinks.audio_recorder import Saving
 
 logging.basicConfig(format="%(message)s")
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))

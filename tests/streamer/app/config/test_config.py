@@ -452,7 +452,7 @@ def test_the_scanner_finds_whatever_tomllib_finds(text: str) -> None:
 def test_pydantic_comes_with_the_config_only() -> None:
     code = """
 import sys
-import valaro.streamer, valaro.streamer.cli, valaro.streamer.mapping, valaro.streamer.sinks
+import valaro.streamer, valaro.streamer.cli, valaro.streamer.sinks.mapping, valaro.streamer.sinks
 print("pydantic" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)

@@ -223,7 +223,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
 from valaro.streamer.checkpoint import Checkpoint
-from valaro.streamer.messages import Affect
+from valaro.streamer.core.affect import Affect
 
 class Memory:
     def __init__(self): self.state = (0.0, np.zeros(6000, np.float32))
