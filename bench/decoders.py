@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 from valaro.models import Bundle
-from valaro.models.evidence import Evidence
-from valaro.models.features import BLOCK, BLOCKS, HOP_COLUMNS
+from valaro.models.decoders.base import Evidence
+from valaro.models.features.frame import BLOCK, BLOCKS, HOP_COLUMNS
 from valaro.models.tracker import Tracker
 
 from .material import minute

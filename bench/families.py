@@ -10,7 +10,7 @@ import librosa
 import numpy as np
 from scipy.fft import rfft
 from valaro.kernels import filterbanks, mel, spectrum, tonal
-from valaro.models.features import BLOCK, HOP, HOPS, RATE
+from valaro.models.features.frame import BLOCK, HOP, HOPS, RATE
 
 from .material import Float32
 

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from valaro.models.features import BLOCK, RATE
+from valaro.models.features.frame import BLOCK, RATE
 from valaro.streamer.sources.demo import demo_piece
 
 Float32 = NDArray[np.float32]

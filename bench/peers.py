@@ -34,7 +34,7 @@ import soxr
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from valaro.models.features import BLOCK, HOP, HOPS, RATE, FeatureExtractor
+from valaro.models.features.frame import BLOCK, HOP, HOPS, RATE, FeatureExtractor
 
 from .families import LONG, MELS, MFCC, SHORT, by_librosa
 from .material import Float32, blocks, costs, minute, song_path

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import texture
-from .activity import Judge
-from .aeg import AEG, AffectiveGMM
-from .crf import CRF, CRFState
+from .acoustic.activity import Judge
+from .acoustic.gmm import GMM
+from .acoustic.topics import Topics
+from .decoders.aeg import AEG, AffectiveGMM
+from .decoders.base import Decoder, Evidence, chain_features
+from .decoders.crf import CRF, CRFState
+from .decoders.fusion import Pool, alone
+from .decoders.lstm import LSTM
 from .errors import BundleError
-from .evidence import Decoder, Evidence, chain_features
-from .features import BLOCK, LAYOUT, RATE
-from .gmm import GMM
-from .lstm import LSTM
-from .pool import Pool, alone
-from .topics import Topics
+from .features import texture
+from .features.frame import BLOCK, LAYOUT, RATE
 
 SCHEMA = 2
 FUSION = "fusion"  # the pool of all, by name

@@ -5,15 +5,16 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from . import activity, room, texture
-from .activity import MUSIC, JudgeState
+from .acoustic import activity
+from .acoustic.activity import MUSIC, JudgeState
+from .acoustic.topics import TopicState
 from .bundle import FUSION, Bundle
-from .evidence import Evidence
-from .features import BLOCKS, EMISSION, HOP_COLUMNS, RATE, FeatureExtractor, Features, FeatureState
+from .decoders.base import Evidence
+from .features import dc_offset, texture
+from .features.dc_offset import RoomState
+from .features.frame import BLOCKS, EMISSION, HOP_COLUMNS, RATE, FeatureExtractor, Features, FeatureState
+from .features.texture import TextureState
 from .grid import CELLS
-from .room import RoomState
-from .texture import TextureState
-from .topics import TopicState
 
 # What speech and noise may do: nothing, while what the music said last fades to the neutral heatmap, as it does in
 # silence; nothing, while that stays; or as much as music.
@@ -51,7 +52,7 @@ class DecoderMemory(NamedTuple):
 class TrackerState(NamedTuple):
     """All that the chain remembers."""
 
-    room: RoomState
+    dc_offset: RoomState
     features: FeatureState
     texture: TextureState
     topics: TopicState
@@ -88,7 +89,7 @@ class Tracker:
             tuple(decoder.init() for decoder in self._decoders), np.zeros((len(self._decoders), CELLS)), 0.0
         )
         return TrackerState(
-            room=room.init(),
+            dc_offset=dc_offset.init(),
             features=self._extractor.init(),
             texture=texture.init(),
             topics=self._bundle.topics.init(),
@@ -103,14 +104,14 @@ class Tracker:
 
     def step(self, state: TrackerState, block: NDArray[np.float32]) -> tuple[TrackerState, Features]:
         """Take the next 100 ms of 24 kHz mono sound, (2400,) float32, finite."""
-        roomed, block = room.step(state.room, block)
+        offset, block = dc_offset.step(state.dc_offset, block)
         if state.texture.blocks == 0 and begins_late(block):
             block = np.zeros_like(block)
         extracted, features = self._extractor.step(state.features, block)
         textured, vector, weight = texture.step(state.texture, features)
         topics = self._topics(state, vector, weight)
         new = state._replace(
-            room=roomed,
+            dc_offset=offset,
             features=extracted,
             texture=textured,
             topics=topics,

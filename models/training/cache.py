@@ -21,7 +21,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from . import processors
+from . import parallel
 
 RATE = 24_000
 
@@ -106,7 +106,7 @@ def extract_all(
     once in each process and must be importable there (a function of a module, or a partial of one). Sound that cannot
     be read, or is too short for a frame, is skipped and named; any other error of the extractor is raised.
     """
-    processes = processors.PROCESSES if processes is None else processes
+    processes = parallel.PROCESSES if processes is None else processes
     paths: dict[str, Path] = {}
     skipped: dict[str, str] = {}
     waiting: list[tuple[str, Path]] = []

@@ -17,7 +17,7 @@ _spoken = SimpleNamespace(form=_TEXT)  # of the whole process, as stderr is
 
 
 def speak(form: str) -> None:
-    """From here on lines are ``text``, or ``json``: one object each (:class:`~valaro.streamer.app.monitoring.logs.JsonLines`)."""
+    """From here on lines are ``text``, or ``json``: one object each (``monitoring.logs.JsonLines``)."""
     if form == "json":
         from .monitoring.logs import JsonLines
 

@@ -98,9 +98,9 @@ def evaluate(
             raise InputError(f"--diagram {diagram}: there is no folder {diagram.parent}")
     with Notices():
         with compiling_told():
-            from ...models.training import report
-            from ...models.training.evaluate import component_curve
-            from ...models.training.evaluate import evaluate as measure
+            from ...models.training.evaluation import report
+            from ...models.training.evaluation.evaluate import component_curve
+            from ...models.training.evaluation.evaluate import evaluate as measure
         if curve:
             found = component_curve(data, seed=seed, progress=tell)
             calibrations = {}
@@ -120,18 +120,18 @@ def evaluate(
 
 
 def _personal(data: Path, seed: int) -> tuple[Any, str]:
-    from ...models.training import personal_eval
+    from ...models.training.evaluation.adaptation import curves
     from ..app.console import tell
 
-    found = personal_eval.evaluate_personal(data, tell, seed=seed)
-    return found, personal_eval.personal_markdown(found)
+    found = curves.evaluate_personal(data, tell, seed=seed)
+    return found, curves.personal_markdown(found)
 
 
 def _activity(data: Path, seed: int) -> tuple[Any, str]:
-    from ...models.training import activity_eval, activity_report
+    from ...models.training.evaluation import activity, activity_report
     from ..app.console import tell
 
-    found = activity_eval.evaluate_activity(data, seed=seed, progress=tell)
+    found = activity.evaluate_activity(data, seed=seed, progress=tell)
     return found, activity_report.activity_markdown(found)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ...kernels.sound import mix_down
 from ...models import grid
 from ...models.bundle import FUSION, Bundle
-from ...models.features import BLOCK, BLOCKS, EMISSION, RATE
+from ...models.features.frame import BLOCK, BLOCKS, EMISSION, RATE
 from ...models.tracker import Policy, Tracker, TrackerState
 from ..errors import InputError
 from .affect import Activity, Affect
@@ -30,7 +30,7 @@ class Engine:
         bundle: the model, from :func:`valaro.models.load_bundle`.
         rate: samples per second of what will be pushed, 1 kHz to 768 kHz.
         decoder: one of the bundle's by name (``aeg``, ``crf``, ``lstm``), or their ``fusion``.
-        listener: whose heatmap to give, such as a :class:`~valaro.streamer.listeners.adaptation.Learning`; None: everybody's.
+        listener: whose heatmap to give, such as a ``listeners.adaptation.Learning``; None: everybody's.
         policy: what speech and noise do to the heatmap: it may ``drift`` to the neutral one as it does in silence,
             ``hold`` what the music said last, or be theirs as well (``pass``).
 

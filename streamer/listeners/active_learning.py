@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...models.personal_moved import MovedHeatmaps, standard_listener
-from ...models.personal_regression import Ratings, variance
+from ...models.adaptation.heatmap_shift import MovedHeatmaps, standard_listener
+from ...models.adaptation.regression import Ratings, variance
 from ..core.affect import Affect
 from .evidence import Heard, Rated, theta_digest, theta_for
 

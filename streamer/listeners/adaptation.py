@@ -10,10 +10,10 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
+from ...models.adaptation.base import together
+from ...models.adaptation.heatmap_shift import standard_listener
+from ...models.adaptation.regression import Ratings
 from ...models.bundle import Bundle
-from ...models.personal import together
-from ...models.personal_moved import standard_listener
-from ...models.personal_regression import Ratings
 from .._util.rate_limit import PER_SECOND, Allowance
 from ..core.controls import Controls, Rating
 from ..errors import InputError

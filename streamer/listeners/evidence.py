@@ -114,7 +114,7 @@ class History:
     """
 
     def __init__(self, bundle: "Bundle") -> None:
-        from ...models.features import LAYOUT
+        from ...models.features.frame import LAYOUT
 
         self._bundle = theta_digest(bundle)
         self._layout = LAYOUT
@@ -149,7 +149,7 @@ def theta_digest(bundle: "Bundle") -> str:
 
     A bundle with new decoders or affective Gaussians but the same mixture has the same digest: ratings stay exact.
     """
-    from ...models.features import LAYOUT
+    from ...models.features.frame import LAYOUT
 
     parts = (bundle.projection.mean, bundle.projection.matrix)
     mixture = bundle.acoustic.weights, bundle.acoustic.means, bundle.acoustic.covariances
@@ -168,8 +168,8 @@ def theta_for(heard: Heard, bundle: "Bundle", digest: str) -> NDArray[np.float64
     0.03 from the true one and the mean off by 0.02 (the last texture alone: 0.10 and 0.09; no evidence: 0.47 and
     0.31). None where the features themselves have changed since: such a rating says nothing about components.
     """
-    from ...models import texture
-    from ...models.features import BLOCK, LAYOUT, RATE
+    from ...models.features import texture
+    from ...models.features.frame import BLOCK, LAYOUT, RATE
 
     if heard.bundle == digest and heard.theta.size == bundle.acoustic.components:
         theta = heard.theta.astype(np.float64)

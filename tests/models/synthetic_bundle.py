@@ -4,16 +4,17 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from valaro.models import Bundle, texture
-from valaro.models.activity import CLASSES, Judge
-from valaro.models.aeg import AffectiveGMM
+from valaro.models import Bundle
+from valaro.models.acoustic.activity import CLASSES, Judge
+from valaro.models.acoustic.gmm import GMM
 from valaro.models.bundle import FUSION, Projection
-from valaro.models.crf import CRF, near_pairs
-from valaro.models.evidence import HOPS_PER_EMISSION, MELS, Evidence
-from valaro.models.gmm import GMM
+from valaro.models.decoders.aeg import AffectiveGMM
+from valaro.models.decoders.base import HOPS_PER_EMISSION, MELS, Evidence
+from valaro.models.decoders.crf import CRF, near_pairs
+from valaro.models.decoders.fusion import Pool
+from valaro.models.decoders.lstm import LSTM
+from valaro.models.features import texture
 from valaro.models.grid import CELLS
-from valaro.models.lstm import LSTM
-from valaro.models.pool import Pool
 
 
 def synthetic_bundle(components: int = 8, dimensions: int = 3, seed: int = 0) -> Bundle:
@@ -72,7 +73,7 @@ def synthetic_chain(components: int, seed: int = 1) -> CRF:
 def synthetic_lstm() -> LSTM:
     """The network as it is before training, its heatmaps less flat than those of such a one."""
     import torch
-    from valaro.models.training.network import Network, exported
+    from valaro.models.training.fit.network import Network, exported
 
     torch.manual_seed(0)
     network = Network(moods=2, feelings=3, dropout=0.4)

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from valaro.models import Bundle, load_bundle
 from valaro.models.bundle import FUSION, default_path
+from valaro.models.decoders.fusion import Pool
 from valaro.models.errors import BundleError
 from valaro.models.grid import CELLS
-from valaro.models.pool import Pool
 
 from .synthetic_bundle import full_bundle, synthetic_bundle, synthetic_chain, synthetic_judge
 

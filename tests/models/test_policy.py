@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from valaro.models import Bundle, texture
-from valaro.models.activity import CLASSES, Judge
-from valaro.models.features import BLOCK, BLOCKS, EMISSION, RATE
+from valaro.models import Bundle
+from valaro.models.acoustic.activity import CLASSES, Judge
+from valaro.models.features import texture
+from valaro.models.features.frame import BLOCK, BLOCKS, EMISSION, RATE
 from valaro.models.snapshot import restored, snapshot
 from valaro.models.tracker import POLICIES, Policy, Tracker, TrackerState
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from valaro.models import load_bundle
-from valaro.models.features import BLOCK
+from valaro.models.features.frame import BLOCK
 from valaro.models.snapshot import restored, snapshot
 from valaro.models.tracker import Tracker
 

@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from valaro.models import Bundle, texture
+from valaro.models import Bundle
 from valaro.models.bundle import FUSION
+from valaro.models.decoders.base import HOPS_PER_EMISSION, MELS, SHAPES, Evidence, chain_features
 from valaro.models.errors import BundleError
-from valaro.models.evidence import HOPS_PER_EMISSION, MELS, SHAPES, Evidence, chain_features
-from valaro.models.features import BLOCK, BLOCKS, EMISSION, HOP_COLUMNS, RATE, FeatureExtractor
+from valaro.models.features import texture
+from valaro.models.features.frame import BLOCK, BLOCKS, EMISSION, HOP_COLUMNS, RATE, FeatureExtractor
 from valaro.models.grid import CELLS
 from valaro.models.tracker import Tracker, TrackerState
-from valaro.models.training.corpus import Heard, measure
-from valaro.models.training.streams import heatmaps, pooled, stream_theta, tell
+from valaro.models.training.corpus.decoding import heatmaps, pooled, stream_theta, tell
+from valaro.models.training.corpus.measure import Heard, measure
 from valaro.streamer import Engine
 
 from .synthetic_bundle import full_bundle, random_evidence

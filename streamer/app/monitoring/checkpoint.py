@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ....models import snapshot
 from ....models.bundle import default_path
-from ....models.features import LAYOUT
+from ....models.features.frame import LAYOUT
 from ..._util.files import WholeFile, reason
 from ..._util.process import version
 from ...core.affect import Affect

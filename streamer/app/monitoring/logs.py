@@ -83,7 +83,7 @@ class Alive:
     """A sink that logs the session's numbers once an hour, so that a journal shows that it ran, and how.
 
     ``counters`` and ``faults`` (times each kind of output failed) are asked then. The numbers are fields of the
-    record too: those of :class:`~valaro.streamer.core.session.Counters`, ``uptime_seconds``, ``resident_bytes`` and ``faults``.
+    record too: those of ``core.session.Counters``, ``uptime_seconds``, ``resident_bytes`` and ``faults``.
     """
 
     def __init__(

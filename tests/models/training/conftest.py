@@ -6,9 +6,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from valaro.models.training import aeg, baselines, chain, corpus, evaluate, learn, processors, scenes, train, voices
+from valaro.models.training import parallel, train
 from valaro.models.training.cache import extract_all
-from valaro.models.training.corpus import Example, gather
+from valaro.models.training.corpus import activity_scenes
+from valaro.models.training.corpus import examples as examples_module
+from valaro.models.training.corpus.examples import Example, gather
+from valaro.models.training.evaluation import baselines, evaluate
+from valaro.models.training.fit import aeg, crf_inputs, lstm
+from valaro.models.training.synthesis import speech
 
 from . import synthetic
 
@@ -21,21 +26,21 @@ def small_training(cache: Path) -> Iterator[None]:
     """Few components, few steps, one process, a cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALARO_CACHE", str(cache))
-        patch.setattr(corpus, "extract_all", partial(extract_all, processes=1))
+        patch.setattr(examples_module, "extract_all", partial(extract_all, processes=1))
         patch.setattr(aeg, "COMPONENTS", {"recordings": 8, "piano": 4})
         patch.setattr(aeg, "RIDGE", 1.0)
         patch.setattr(baselines, "_C", (3.0,))  # a grid of twenty SVMs takes longer than all else
         patch.setattr(baselines, "_GAMMA", (0.3,))
-        patch.setattr(learn, "EPOCHS", 6)  # of a step or two each: fewer teach it nothing that is worth pooling
-        patch.setattr(learn, "EMISSIONS", 12)
-        patch.setattr(processors, "PROCESSES", 1)
+        patch.setattr(lstm, "EPOCHS", 6)  # of a step or two each: fewer teach it nothing that is worth pooling
+        patch.setattr(lstm, "EMISSIONS", 12)
+        patch.setattr(parallel, "PROCESSES", 1)
         patch.setattr(train, "ALTERED", 0)
         patch.setattr(evaluate, "ALTERED", 0)
-        patch.setattr(scenes, "COUNTS", dict.fromkeys(scenes.COUNTS, 1))
-        patch.setattr(voices, "VOICES", voices.VOICES[:5])
-        patch.setattr(voices, "SECONDS", 8)
-        patch.setitem(chain.CHAIN, "iterations", 6)
-        patch.setitem(chain.BY_PATHS, "iterations", 3)
+        patch.setattr(activity_scenes, "COUNTS", dict.fromkeys(activity_scenes.COUNTS, 1))
+        patch.setattr(speech, "VOICES", speech.VOICES[:5])
+        patch.setattr(speech, "SECONDS", 8)
+        patch.setitem(crf_inputs.CHAIN, "iterations", 6)
+        patch.setitem(crf_inputs.BY_PATHS, "iterations", 3)
         yield
 
 

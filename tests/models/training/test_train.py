@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from valaro.models import Bundle, load_bundle
 from valaro.models.bundle import FUSION
 from valaro.models.errors import DataError
-from valaro.models.training import aeg, train
+from valaro.models.training import train
 from valaro.models.training.cache import load_audio
-from valaro.models.training.corpus import NEVER, Example, Heard
-from valaro.models.training.labels import Points
-from valaro.models.training.streams import heatmaps
-from valaro.models.training.voices import PROGRAM
+from valaro.models.training.corpus.decoding import heatmaps
+from valaro.models.training.corpus.examples import NEVER, Example
+from valaro.models.training.corpus.measure import Heard
+from valaro.models.training.datasets.labels import Points
+from valaro.models.training.evaluation import cross_validation
+from valaro.models.training.fit import aeg, bundle
+from valaro.models.training.synthesis.speech import PROGRAM
 from valaro.streamer import Engine
 from valaro.streamer.cli import run
 
@@ -110,9 +113,9 @@ def test_without_a_cache_the_same_seed_gives_the_same_model_and_another_seed_ano
     kept = load_bundle(trained[0])
     with small_training(tmp_path / "empty"):
         said: list[str] = []
-        assert_same(train.fit(examples, seed=3, progress=said.append), kept)
+        assert_same(bundle.fit(examples, seed=3, progress=said.append), kept)
         assert learnt(said) == 1
-        other = train.fit(examples, seed=4, progress=quietly)
+        other = bundle.fit(examples, seed=4, progress=quietly)
     assert not np.array_equal(other.acoustic.means, kept.acoustic.means)
     assert model(other) != model(kept)
 
@@ -127,13 +130,13 @@ def relabelled(examples: Sequence[Example], fold: int) -> list[Example]:
 
 def test_a_fold_s_decoders_never_saw_it(examples: list[Example], trained: tuple[Path, list[str]]) -> None:
     """Whatever its labels are and whatever its sound: the same decoders, and nothing to learn anew."""
-    bundle = train.fold_bundle(examples, 2, 3, quietly)
+    bundle = cross_validation.fold_bundle(examples, 2, 3, quietly)
     said: list[str] = []
-    assert_same(train.fold_bundle(relabelled(examples, 2), 2, 3, said.append), bundle)
+    assert_same(cross_validation.fold_bundle(relabelled(examples, 2), 2, 3, said.append), bundle)
     swapped = [replace(e, heard=examples[0].heard) if e.fold == 2 else e for e in examples]
-    assert_same(train.fold_bundle(swapped, 2, 3, said.append), bundle)
+    assert_same(cross_validation.fold_bundle(swapped, 2, 3, said.append), bundle)
     assert learnt(said) == 0
-    other = train.fold_bundle(relabelled(examples, 1), 2, 3, said.append)
+    other = cross_validation.fold_bundle(relabelled(examples, 1), 2, 3, said.append)
     assert learnt(said) == 1
     assert not np.array_equal(other.affective.means, bundle.affective.means)
     assert not np.array_equal(arrays(other)[9], arrays(bundle)[9])  # the chain's unary weights
@@ -141,8 +144,8 @@ def test_a_fold_s_decoders_never_saw_it(examples: list[Example], trained: tuple[
 
 
 def test_clips_told_out_of_fold_are_the_fold_s_and_told_by_the_decoders_without_it(examples: list[Example]) -> None:
-    bundle = train.fold_bundle(examples, 1, 3, quietly)
-    rows = list(train.out_of_fold(bundle, examples, 1))
+    bundle = cross_validation.fold_bundle(examples, 1, 3, quietly)
+    rows = list(cross_validation.out_of_fold(bundle, examples, 1))
     assert [row.example.id for row in rows] == [e.id for e in examples if e.fold == 1]
     for row in rows:
         log_heatmap = row.told.log_heatmaps[row.told.names.index("aeg")]
@@ -190,12 +193,12 @@ def mixed(examples: list[Example]) -> list[Example]:
 
 
 def test_both_kinds_of_sound_have_components_and_pools_of_their_own(mixed: list[Example]) -> None:
-    outside: list[train.OutOfFold] = []
+    outside: list[cross_validation.OutOfFold] = []
     for fold in (0, 1):
-        bundle = train.fold_bundle(mixed, fold, 0, quietly)
+        bundle = cross_validation.fold_bundle(mixed, fold, 0, quietly)
         assert bundle.acoustic.components == 12
-        outside += train.out_of_fold(bundle, mixed, fold)
-    pool = train.fit_pools(outside)[FUSION]
+        outside += cross_validation.out_of_fold(bundle, mixed, fold)
+    pool = cross_validation.fit_pools(outside)[FUSION]
     np.testing.assert_array_equal(pool.kinds, [0] * 8 + [1] * 4)
     assert pool.exponents.shape == (2, 3)
     assert not np.allclose(pool.exponents[0], pool.exponents[1])
@@ -204,7 +207,7 @@ def test_both_kinds_of_sound_have_components_and_pools_of_their_own(mixed: list[
 def test_one_group_alone_cannot_be_tested_on(examples: list[Example]) -> None:
     said: list[str] = []
     with pytest.raises(DataError, match="two groups in two folds"):
-        train.split([each for each in examples if each.group == "Artist 0"], said.append)
+        cross_validation.split([each for each in examples if each.group == "Artist 0"], said.append)
     (line,) = said
     assert line.startswith("4q is trained on but not tested: fewer than two groups")
 
@@ -212,7 +215,7 @@ def test_one_group_alone_cannot_be_tested_on(examples: list[Example]) -> None:
 def test_a_set_that_cannot_be_tested_is_in_every_training_and_in_no_test(mixed: list[Example]) -> None:
     lone = [e for e in mixed if e.set == "4q"] + [e for e in mixed if e.id == "v0"]
     said: list[str] = []
-    kept, folds = train.split(lone, said.append)
+    kept, folds = cross_validation.split(lone, said.append)
     assert folds == [0, 1, 2, 3, 4]
     assert [(e.id, e.set) for e in kept] == [(e.id, e.set) for e in lone]
     assert [e.fold for e in kept if e.set == "vgmidi"] == [NEVER]
@@ -223,7 +226,7 @@ def test_a_set_that_cannot_be_tested_is_in_every_training_and_in_no_test(mixed: 
 def test_a_group_that_lies_in_two_folds_is_refused(examples: list[Example]) -> None:
     spread = [replace(e, group="one") if i in (0, 19) else e for i, e in enumerate(examples)]
     with pytest.raises(DataError, match="two groups in two folds"):
-        train.split(spread, quietly)
+        cross_validation.split(spread, quietly)
 
 
 @pytest.mark.parametrize("chosen", [[], [0]])
@@ -231,7 +234,7 @@ def test_too_little_to_fit_is_one_line(examples: list[Example], chosen: Sequence
     np.save(tmp_path / "short.npy", examples[0].heard.rows[:7])
     few = [replace(examples[i], heard=Heard(tmp_path / "short.npy")) for i in chosen]
     with pytest.raises(DataError) as caught:
-        train.fit(few, progress=quietly)
+        bundle.fit(few, progress=quietly)
     assert "\n" not in str(caught.value)
 
 

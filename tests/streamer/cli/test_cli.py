@@ -18,7 +18,7 @@ from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_message import OscMessage
 from valaro.models import load_bundle
 from valaro.models.tracker import POLICIES
-from valaro.models.training.noises import NOISES
+from valaro.models.training.synthesis.noises import NOISES
 from valaro.streamer.app.console import Notices
 from valaro.streamer.cli import run
 from valaro.streamer.cli.live import _losses

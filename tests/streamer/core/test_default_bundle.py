@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from valaro.models import load_bundle
-from valaro.models.training.noises import NOISES
+from valaro.models.training.synthesis.noises import NOISES
 from valaro.streamer import Engine
 from valaro.streamer.sources.demo import demo_piece
 

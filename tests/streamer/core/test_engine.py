@@ -9,7 +9,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from valaro.models import Bundle, load_bundle
-from valaro.models.features import BLOCK
+from valaro.models.features.frame import BLOCK
 from valaro.models.tracker import Tracker
 from valaro.streamer import Affect, Engine
 from valaro.streamer.errors import BundleError, InputError

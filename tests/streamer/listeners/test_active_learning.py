@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from valaro.models import grid
-from valaro.models.personal_moved import standard_listener
+from valaro.models.adaptation.heatmap_shift import standard_listener
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.listeners.active_learning import Calibration, Moment, askable, gains, moments
 from valaro.streamer.listeners.store import Heard, Rated, theta_digest

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from valaro.models import Bundle, texture
-from valaro.models.features import BLOCK, RATE
+from valaro.models import Bundle
+from valaro.models.features import texture
+from valaro.models.features.frame import BLOCK, RATE
 from valaro.models.tracker import Tracker
 from valaro.streamer.errors import InputError
 from valaro.streamer.listeners.store import Heard, History, theta_digest, theta_for

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from valaro.models.features import EMISSION, RATE
+from valaro.models.features.frame import EMISSION, RATE
 from valaro.streamer.core.affect import INTERVAL, Affect
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.core.protocols import Sink

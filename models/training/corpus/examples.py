@@ -1,0 +1,215 @@
+"""What a model is fitted to: every clip as the live chain hears it, clean and altered, with the labels it has."""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import DataError
+from ...grid import CELLS, cell_of
+from ..cache import Extractor, extract_all, file_stamp, load_audio
+from ..datasets.folder import DataFolder, Points, Trace, read_folder
+from ..datasets.unlabelled import read_teacher
+from ..synthesis import acoustics, augment
+from ..synthesis.augment import random_augmentation, under
+from ..synthesis.midi_render import render_all
+from .measure import Heard, _digest, layout, measure
+from .splits import joined_in_pairs
+from .targets import of_trace
+
+Say = Callable[[str], None]
+
+SETS = ("4q", "emopia", "vgmidi")  # whose labels are heatmaps' own: fitted to and scored
+TRACES = (
+    "emomusic",
+    "pmemo",
+    "deam",
+    "mediaeval",
+)  # means over raters: a few clips here, thousands where users have them
+NEVER = -1  # the fold of a clip that is in no test, for it has no label that a heatmap could be held against
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One clip and its labels.
+
+    ``quadrant`` is 0..3; ``points`` has one row a rating; ``trace`` means over raters; ``moods`` are tags, ``feelings``
+    shares of listeners; ``teacher`` (n, 200) as ``unlabelled.teacher_times`` has it. What a clip lacks is None.
+    ``altered``: the same clip in other rooms, through other devices.
+    """
+
+    id: str
+    set: str
+    group: str
+    fold: int
+    heard: Heard
+    quadrant: int | None = None
+    points: Points | None = None
+    trace: Trace | None = None
+    moods: tuple[str, ...] | None = None
+    feelings: tuple[float, ...] | None = None
+    teacher: NDArray[np.float32] | None = None
+    altered: tuple[Heard, ...] = ()
+
+    @cached_property
+    def histogram(self) -> NDArray[np.float32]:
+        """The raters' shares of the cells at each emission: (emissions, 121); rows sum to 1, or 0 if nobody rated.
+
+        Where only the raters' mean and deviation are known, those of the Gaussian.
+        """
+        counts = np.zeros((self.heard.emissions, CELLS), np.float32)
+        if self.trace is not None:
+            target = of_trace(self.trace, self.heard.emissions)
+            counts[target.emission] = target.mass
+        if self.points is not None:
+            np.add.at(counts, (self.points.emission, cell_of(self.points.valence, self.points.arousal)), 1.0)
+        return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
+
+
+def gather(data: Path, say: Say = print, *, altered: int = 0, condition: str | None = None) -> list[Example]:
+    """Read, render and measure all annotated clips under ``data``; what is missing or broken is said and left out.
+
+    ``altered``: how many altered copies of each clip of ``SETS`` and of Emotify to measure too. ``condition``: hear
+    every clip as ``augment.CONDITIONS`` has it, instead of as it is.
+    Raises:
+        DataError: nothing usable, or labels that cannot be true.
+    """
+    folder = read_folder(data)
+    for line in folder.missing:
+        if line.split(":")[0] in (*SETS, "emotify", "teacher", "emomusic", "pmemo"):
+            say(f"missing: {line}")
+    midi = _rendered([(clip.id, clip.path) for clip in (*folder.emopia, *folder.vgmidi)], say)
+    traced = {f"{t.set}-{t.id}": t for t in (*folder.emomusic, *folder.pmemo, *folder.deam, *folder.mediaeval)}
+    traced = {name: t for name, t in traced.items() if t.path is not None}
+    recordings = [(clip.id, clip.path) for clip in folder.four_q]
+    felt = [] if condition else [(f"emotify-{clip.id}", clip.path) for clip in folder.emotify]
+    audio = [*recordings, *midi.items(), *felt, *((name, t.path) for name, t in traced.items() if t.path is not None)]
+    if not audio:
+        raise DataError(f"{data}: none of the annotated clips can be read")
+    speech = tuple(r.path for r in folder.open_music if r.kind == "speech")
+    make: Callable[[], Extractor] = partial(_conditioned, condition) if condition else _extractor
+    measured = _measured(audio, make, condition or "", say, condition or "clean")
+    copies: dict[str, list[Heard]] = {}
+    for k in range(altered):
+        readable = [(name, path) for name, path in (*recordings, *midi.items(), *felt) if name in measured]
+        drawn_from = f"altered {k} {[file_stamp(path) for path in speech]}"
+        made = _measured(readable, partial(_altering, k, speech), drawn_from, say, f"altered copy {k + 1}")
+        for name, heard in made.items():
+            copies.setdefault(name, []).append(heard)
+    return list(_examples(folder, measured, copies, traced, say))
+
+
+def _examples(
+    folder: DataFolder,
+    measured: dict[str, Heard],
+    copies: dict[str, list[Heard]],
+    traced: dict[str, Trace],
+    say: Say,
+) -> Sequence[Example]:
+    taught = {name: read_teacher(path) for name, path in folder.teacher.items()}
+
+    def teacher(name: str, clip: str) -> NDArray[np.float32] | None:
+        return taught.get(name, {}).get(clip)
+
+    examples = []
+    for clips, folds in (
+        (folder.four_q, joined_in_pairs([clip.fold for clip in folder.four_q])),
+        (folder.emopia, [clip.fold for clip in folder.emopia]),
+    ):
+        for clip, fold in zip(clips, folds, strict=True):
+            if heard := measured.get(clip.id):
+                examples.append(
+                    Example(
+                        clip.id,
+                        clip.set,
+                        clip.group,
+                        int(fold),
+                        heard,
+                        quadrant=clip.quadrant,
+                        moods=tuple(clip.moods) or None,
+                        teacher=teacher(clip.set, clip.id),
+                        altered=tuple(copies.get(clip.id, ())),
+                    )
+                )
+    for piece in folder.vgmidi:
+        if heard := measured.get(piece.id):
+            points = piece.points(emissions=heard.emissions)
+            if not points.emission.size:
+                say(f"skipped: {piece.id} is over before its first emission")
+                continue
+            known, others = teacher("vgmidi", piece.path.stem), tuple(copies.get(piece.id, ()))
+            examples.append(
+                Example(piece.id, "vgmidi", piece.id, piece.fold, heard, points=points, teacher=known, altered=others)
+            )
+    for clip in folder.emotify:
+        name = f"emotify-{clip.id}"
+        if heard := measured.get(name):
+            known, others = teacher("emotify", clip.id), tuple(copies.get(name, ()))
+            felt = tuple(float(share) for share in clip.felt)
+            examples.append(Example(name, "emotify", name, NEVER, heard, feelings=felt, teacher=known, altered=others))
+    for name, trace in traced.items():
+        if heard := measured.get(name):
+            fold = zlib.crc32(trace.group.encode()) % 5  # no folds are fixed for these
+            examples.append(Example(name, trace.set, trace.group, fold, heard, trace=trace))
+    return examples
+
+
+def _extractor() -> Extractor:
+    return measure
+
+
+def _conditioned(condition: str) -> Extractor:
+    return lambda samples: measure(under(condition, samples, _drawn(samples, condition)))
+
+
+def _altering(copy: int, speech: Sequence[Path]) -> Extractor:
+    voices = [load_audio(path) for path in speech]
+    return lambda samples: measure(random_augmentation(_drawn(samples, f"copy {copy}"), samples, voices or None))
+
+
+def _drawn(samples: NDArray[np.float32], purpose: str) -> np.random.Generator:
+    """Random numbers that belong to the clip itself, so that neither order nor company of the clips matters."""
+    return np.random.default_rng([zlib.crc32(samples.tobytes()), zlib.crc32(purpose.encode())])
+
+
+def _rendered(midi: Sequence[tuple[str, Path]], say: Say) -> dict[str, Path]:
+    if not midi:
+        return {}
+    try:
+        rendered = render_all(midi, progress=partial(_progress, say, "rendered"))
+    except DataError as error:
+        say(f"missing: {len(midi)} MIDI files cannot be rendered: {error}")
+        return {}
+    for line in rendered.failed.values():
+        say(f"skipped: {line}")
+    return rendered.paths
+
+
+def _measured(
+    audio: Sequence[tuple[str, Path]], make: Callable[[], Extractor], what: str, say: Say, shown: str
+) -> dict[str, Heard]:
+    progress = partial(_progress, say, f"measured ({shown})")
+    extracted = extract_all(audio, make, layout() + (_alterations() + what if what else ""), progress=progress)
+    for line in extracted.skipped.values():
+        say(f"skipped: {line}")
+    measured = {}
+    for clip in extracted.paths:
+        heard = Heard(extracted.paths[clip])
+        if heard.emissions:
+            measured[clip] = heard
+        else:
+            say(f"skipped: {clip} is shorter than half a second, which is one emission")
+    return measured
+
+
+def _alterations() -> str:
+    return _digest(Path(str(module.__file__)) for module in (acoustics, augment))
+
+
+def _progress(say: Say, what: str, done: int, total: int) -> None:
+    if done % 100 == 0 or done == total:
+        say(f"{what} {done} of {total}")

@@ -1,0 +1,217 @@
+"""Grouped cross-validation: decoders fitted without a fold, heard on it, and the fusion fitted to what they said."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...bundle import FUSION, Bundle
+from ...decoders.fusion import Pool, smoothed
+from ...errors import DataError
+from ..corpus import items
+from ..corpus.decoding import Told, pooled, tell
+from ..corpus.examples import NEVER, SETS, Example, Say
+from ..corpus.items import Item, course
+from ..corpus.splits import Fold, grouped_folds
+from ..fit import fusion
+from ..fit.aeg import KINDS, component_kinds, of_kinds
+from ..fit.bundle import fit, learning
+from ..fit.fusion import all_targets, targets_of
+from ..parallel import quietly
+from . import scoring
+from .reliability import Calibration, calibrate, joined_figures
+from .report import Figures, Value, join
+
+# Of a clip in the pool's objective, by set; a pool is fitted for each kind of sound.
+# Raters' points say how sure a heatmap may be, one quadrant a clip hardly does: of the piano sets VGMIDI decides.
+POOL_WEIGHTS = {"4q": 1.0, "emopia": 0.5, "vgmidi": 20.0}
+POOL_STRIDE = 4  # emissions between those that the pools are fitted to: neighbours say the same
+BIAS_RIDGE = {"recordings": 0.03, "piano": 0.01}
+BLUR = {"recordings": 1.2, "piano": 0.0}  # cells; raters' points, cell by cell, are known of piano alone
+
+
+class OutOfFold(NamedTuple):
+    """A clip as told by decoders that were fitted without its group; also one altered copy, where it has any."""
+
+    example: Example
+    fold: int
+    told: Told
+    altered: Told | None = None
+
+
+def learn_folds(
+    examples: Sequence[Example], folds: Sequence[int], seed: int, progress: Say, *, whole: bool = False
+) -> None:
+    """Learn the networks that leave out one fold each (and the one that leaves out none) side by side."""
+    parts = [[e for e in examples if e.fold != fold] for fold in folds] + ([list(examples)] if whole else [])
+    learning().learn_all(parts, seed, progress)
+
+
+def split(examples: Sequence[Example], progress: Say) -> tuple[list[Example], list[int]]:
+    """The examples, and the folds to test on. A set that cannot be tested is said, and left out of no training.
+
+    Raises:
+        DataError: no set has clips of two groups in two folds.
+    """
+    if not any(e.set in SETS for e in examples):
+        raise DataError(f"none of {', '.join(SETS)} has clips that can be used: whatever else there is only helps them")
+    found: set[int] = set()
+    untested: set[str] = set()
+    for name in SETS:
+        if members := [e for e in examples if e.set == name]:
+            try:
+                folds: list[Fold] = grouped_folds([e.fold for e in members], [e.group for e in members])
+                found |= {fold.number for fold in folds}
+            except DataError as error:
+                progress(f"{name} is trained on but not tested: {error}")
+                untested.add(name)
+    if not found:
+        raise DataError("no set has clips of two groups in two folds: nothing to test on that was not trained on")
+    return [replace(e, fold=NEVER) if e.set in untested else e for e in examples], sorted(found)
+
+
+def fold_bundle(examples: Sequence[Example], fold: int, seed: int, progress: Say = quietly) -> Bundle:
+    """The decoders fitted without one fold of each set."""
+    progress(f"fold {fold}: fitting without it")
+    return fit([e for e in examples if e.fold != fold], seed=seed, progress=progress)
+
+
+def _told(examples: Sequence[Example], seed: int, fold: int) -> list[OutOfFold]:
+    return list(out_of_fold(fold_bundle(examples, fold, seed), examples, fold))
+
+
+def out_of_fold(bundle: Bundle, examples: Sequence[Example], fold: int) -> Iterator[OutOfFold]:
+    """The fold's clips, told by decoders that were fitted without it."""
+    for example in examples:
+        if example.fold == fold:
+            copies = [tell(bundle, heard) for heard in example.altered[:1]]
+            yield OutOfFold(example, fold, tell(bundle, example.heard), *copies)
+
+
+def item_of(example: Example) -> Item:
+    """The example as scoring wants it."""
+    trace = None if example.trace is None else course(example.trace, example.heard.emissions)
+    return Item(example.id, example.set, example.group, example.fold, example.quadrant, example.points, trace)
+
+
+def fit_pools(outside: Sequence[OutOfFold]) -> dict[str, Pool]:
+    """A calibrated pool of each decoder alone and of all (``fusion``), fitted to clips told out of their fold.
+
+    To clips as they are and altered: the decoders that a phone's band or a noisy room lead astray count for less.
+    """
+    kinds = list(of_kinds([row.example for row in outside]))
+    names, size = list(outside[0].told.names), outside[0].told.theta.shape[1]
+    components = component_kinds(kinds)
+    if components.size != size:  # a kind that is trained on and never tested
+        components, kinds = np.zeros(size, dtype=np.int64), [kinds[0]]
+    wanted = {FUSION: tuple(names)} | {name: (name,) for name in names}
+    fitted: dict[str, list[fusion.Pool]] = {name: [] for name in wanted}
+    for kind in kinds:
+        rows = [row for row in outside if row.example.set in KINDS[kind]]
+        targets, logs = [], []
+        for row in rows:
+            versions = [told for told in (row.told, row.altered) if told is not None]
+            for told in versions:
+                E = told.log_heatmaps.shape[1]
+                chosen = np.arange(POOL_STRIDE - 1, E, POOL_STRIDE)
+                every = targets_of(item_of(row.example), E)
+                share = every.weight[chosen] * told.presence[chosen]
+                share *= POOL_WEIGHTS[row.example.set] / len(versions) / max(float(share.sum()), 1e-9)
+                targets.append(fusion.Targets(every.mask[chosen], every.region[chosen], share))
+                logs.append(told.log_heatmaps[:, chosen].astype(np.float64))
+        target, log = all_targets(targets), np.concatenate(logs, axis=1)
+        for name, members in wanted.items():
+            chosen_logs = [smoothed(log[names.index(member)], BLUR[kind]) for member in members]
+            bias = BIAS_RIDGE[kind] if name == FUSION else None
+            fitted[name].append(fusion.fit_pool(chosen_logs, target, bias_ridge=bias))
+    return {
+        name: Pool(
+            wanted[name],
+            components,
+            np.stack([p.exponents for p in found]),
+            np.stack([p.bias for p in found]),
+            np.array([BLUR[kind] for kind in kinds]),
+        )
+        for name, found in fitted.items()
+    }
+
+
+FoldPools = Mapping[int, Mapping[str, Pool]]
+
+
+def fold_pools(outside: Sequence[OutOfFold], bundle: Bundle | None = None) -> FoldPools:
+    """The pools that score each fold, by decoder: fitted to the other folds' clips, or those of a ``bundle``."""
+    folds = [fold for fold, _ in _folds(outside)]
+    if bundle is not None:
+        return {fold: {name: bundle.pool(name) for name in (FUSION, *bundle.decoders)} for fold in folds}
+    return {fold: fit_pools([row for row in outside if row.fold != fold] or outside) for fold in folds}
+
+
+def score_folds(outside: Sequence[OutOfFold], pools: FoldPools) -> Figures:
+    """Each decoder's and the fusion's figures by set, over the folds."""
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    calibrations: dict[str, dict[str, list[Calibration]]] = {}
+    for fold, rows in _folds(outside):
+        for decoder, pool in pools[fold].items():
+            for name in SETS:
+                members = [row for row in rows if row.example.set == name]
+                if not members:
+                    continue
+                items, streams = [item_of(m.example) for m in members], [pooled(m.told, pool) for m in members]
+                scores = _scores(name, items, streams, outside, fold)
+                found.setdefault(decoder, {}).setdefault(name, []).append(scores)
+                calibrations.setdefault(decoder, {}).setdefault(name, []).append(calibrate(items, streams))
+    _add_traces(found, outside, pools)
+    return {
+        decoder: {
+            name: join(rows) | _calibrated(calibrations.get(decoder, {}).get(name, [])) for name, rows in sets.items()
+        }
+        for decoder, sets in found.items()
+    }
+
+
+def _calibrated(folds: Sequence[Calibration]) -> dict[str, Value]:
+    return {name: cast(Value, value) for name, value in joined_figures(folds).items()} if folds else {}
+
+
+def _add_traces(
+    found: dict[str, dict[str, list[dict[str, float]]]],
+    outside: Sequence[OutOfFold],
+    pools: FoldPools,
+) -> None:
+    """Clips with means over raters are too few for folds: all are scored together, each by the fold without it."""
+    told: dict[tuple[str, str], tuple[list[Item], list[NDArray[np.float64]]]] = {}
+    for fold, rows in _folds([row for row in outside if row.example.trace is not None]):
+        for decoder, pool in pools[fold].items():
+            for row in rows:
+                items, streams = told.setdefault((decoder, row.example.set), ([], []))
+                items.append(item_of(row.example))
+                streams.append(pooled(row.told, pool))
+    for (decoder, name), (items, streams) in told.items():
+        found.setdefault(decoder, {})[name] = [dict(scoring.score_traces(items, streams))]
+
+
+def _scores(
+    name: str,
+    items: Sequence[Item],
+    streams: Sequence[NDArray[np.float64]],
+    outside: Sequence[OutOfFold],
+    fold: int,
+    heard: Sequence[float] = scoring.HEARD,
+) -> dict[str, float]:
+    if name == "vgmidi":
+        return dict(scoring.score_points(items, streams, _known_cells(outside, fold)))
+    return dict(scoring.score_clips(items, streams, heard))
+
+
+def _known_cells(outside: Sequence[OutOfFold], fold: int) -> NDArray[np.intp]:
+    known = [row.example.points for row in outside if row.example.points is not None and row.fold != fold]
+    known = known or [row.example.points for row in outside if row.example.points is not None]
+    return np.concatenate([items.cells_of(points) for points in known if points is not None])
+
+
+def _folds(outside: Sequence[OutOfFold]) -> list[tuple[int, list[OutOfFold]]]:
+    numbers = sorted({row.fold for row in outside})
+    return [(fold, [row for row in outside if row.fold == fold]) for fold in numbers]

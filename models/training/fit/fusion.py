@@ -1,0 +1,164 @@
+"""The calibrated log-linear fusion of decoders, fitted to labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import logsumexp
+
+from ...errors import DataError
+from ...grid import CELLS, QUADRANT_SHARE
+from ..corpus.items import Item, counts_of, gaussian_cells
+
+_TINY = np.finfo(float).tiny
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """What n heatmaps should have said. Row i of ``mask`` (n, 121), non-negative, is either
+
+    - a region (``region[i]``): the label lies somewhere in it, log-likelihood log sum_c mask_c h_c; or
+    - a distribution over the cells, sums to 1: log-likelihood sum_c mask_c log h_c;
+
+    and counts ``weight[i]`` >= 0.
+    """
+
+    mask: NDArray[np.float64]
+    region: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+
+
+def targets_of(item: Item, emissions: int, weight: float = 1.0) -> Targets:
+    """The label of one item as Targets of its whole stream (emissions rows), which together count ``weight``.
+
+    Ratings of one emission are its histogram; emissions without a rating count nothing.
+    """
+    if item.quadrant is not None:
+        mask = np.tile(QUADRANT_SHARE[:, item.quadrant], (emissions, 1))
+        return Targets(mask, np.ones(emissions, dtype=bool), np.full(emissions, weight / max(emissions, 1)))
+    mask, counts = np.full((emissions, CELLS), 1.0 / CELLS), np.zeros(emissions)
+    if item.points is not None:
+        histogram = counts_of(item.points, emissions)
+        counts = histogram.sum(axis=1)
+        mask[counts > 0] = histogram[counts > 0] / counts[counts > 0, None]
+    elif item.trace is not None:
+        mask[item.trace.emission] = gaussian_cells(*item.trace[1:])
+        counts[item.trace.emission] = 1.0
+    return Targets(mask, np.zeros(emissions, dtype=bool), weight * counts / max(counts.sum(), 1.0))
+
+
+def all_targets(parts: Sequence[Targets]) -> Targets:
+    """Several items' rows, one after the other."""
+    mask, region, weight = ([getattr(p, name) for p in parts] for name in ("mask", "region", "weight"))
+    return Targets(np.concatenate(mask), np.concatenate(region), np.concatenate(weight))
+
+
+class Pool(NamedTuple):
+    """h proportional to exp(bias + sum_d exponents_d log h_d): ``exponents`` (D,) >= 0, ``bias`` (121,)."""
+
+    exponents: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def __call__(self, log_heatmaps: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """D log heatmaps (..., 121) -> their pool, log and normalised (..., 121)."""
+        mixed = self.bias + np.tensordot(self.exponents, np.stack(log_heatmaps), axes=1)
+        return mixed - logsumexp(mixed, axis=-1, keepdims=True)
+
+
+def fit_temperature(
+    log_heatmaps: NDArray[np.float64], targets: Targets, bounds: tuple[float, float] = (0.1, 10.0)
+) -> float:
+    """The T within ``bounds`` for which heatmaps proportional to h^(1/T), from ``log_heatmaps`` (n, 121), fit best.
+
+    Above 1: the heatmaps were too sure of themselves.
+
+    Raises:
+        DataError: no row counts, or rows that do not match.
+    """
+    stack, counting = _counting([log_heatmaps], targets)
+    bias = np.zeros(CELLS)
+
+    def loss(log_temperature: float) -> float:
+        return _loss(np.array([np.exp(-log_temperature)]), bias, stack, counting)[0]
+
+    found = minimize_scalar(
+        loss, bounds=(np.log(bounds[0]), np.log(bounds[1])), method="bounded", options={"xatol": 1e-4}
+    )
+    return float(np.exp(found.x))
+
+
+def fit_pool(
+    log_heatmaps: Sequence[NDArray[np.float64]],
+    targets: Targets,
+    *,
+    start: ArrayLike | None = None,
+    ridge: float = 1e-3,
+    bias_ridge: float | None = None,
+) -> Pool:
+    """The log-linear pool of D decoders' ``log_heatmaps``, (n, 121) each, that gives ``targets`` the most likelihood.
+
+    L-BFGS-B on the weighted mean loss in nats, exact gradient, plus ``ridge`` times the squared distance of the
+    exponents from ``start`` (1/D each unless given). With ``bias_ridge`` a bias map is fitted too, held to zero by it;
+    without, it is zero.
+    Raises:
+        DataError: no row counts, or rows that do not match.
+    """
+    stack, counting = _counting(log_heatmaps, targets)
+    count = len(stack)
+    first = np.full(count, 1.0 / count) if start is None else np.asarray(start, dtype=float)
+    free = CELLS if bias_ridge is not None else 0
+    stiffness = np.concatenate([np.full(count, ridge), np.full(free, bias_ridge or 0.0)])
+    origin = np.concatenate([first, np.zeros(free)])
+
+    def loss(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        bias = x[count:] if free else np.zeros(CELLS)
+        value, exponents_slope, bias_slope = _loss(x[:count], bias, stack, counting)
+        slope = np.concatenate([exponents_slope, bias_slope[:free]])
+        away = x - origin
+        return value + float(np.sum(stiffness * away**2)), slope + 2 * stiffness * away
+
+    bounds = [(0.0, None)] * count + [(None, None)] * free
+    found = minimize(loss, origin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 300})
+    return Pool(found.x[:count], found.x[count:] if free else np.zeros(CELLS))
+
+
+def _counting(log_heatmaps: Sequence[NDArray[np.float64]], targets: Targets) -> tuple[NDArray[np.float64], Targets]:
+    """The rows that count, regions first, stacked (D, n, 121), and their targets with weights that sum to 1."""
+    if any(rows.shape != targets.mask.shape for rows in log_heatmaps):
+        shapes = ", ".join(str(rows.shape) for rows in log_heatmaps)
+        raise DataError(f"heatmaps of shape {shapes} for targets of shape {targets.mask.shape}: one row each is needed")
+    some = targets.weight > 0
+    if not some.any():
+        raise DataError("no label counts: give the targets a positive weight")
+    order = np.concatenate([np.flatnonzero(some & targets.region), np.flatnonzero(some & ~targets.region)])
+    weight = targets.weight[order]
+    stack = np.stack([rows[order] for rows in log_heatmaps])
+    return stack, Targets(targets.mask[order], targets.region[order], weight / weight.sum())
+
+
+def _loss(
+    exponents: NDArray[np.float64], bias: NDArray[np.float64], stack: NDArray[np.float64], targets: Targets
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted mean of the negative log-likelihood, and its slopes: (D,) of the exponents, (121,) of the bias.
+
+    For both kinds of row the slope of the likelihood in the unnormalised log heatmap is target - heatmap: the target
+    of a region is the heatmap as it is once one knows that the label lies there. Rows as ``_counting`` orders them.
+    """
+    mixed = bias + np.tensordot(exponents, stack, axes=1)
+    mixed -= mixed.max(axis=1, keepdims=True)
+    heatmap = np.exp(mixed)
+    total = heatmap.sum(axis=1, keepdims=True)
+    heatmap /= total
+    regions = np.count_nonzero(targets.region)
+    mask, spots = targets.mask[:regions], targets.mask[regions:]
+    inside = np.maximum(np.einsum("ij,ij->i", mask, heatmap[:regions]), _TINY)
+    at_spots = np.einsum("ij,ij->i", spots, mixed[regions:]) - np.log(total[regions:, 0])
+    likelihood = np.concatenate([np.log(inside), at_spots])
+    heatmap[:regions] *= 1.0 - mask / inside[:, None]
+    heatmap[regions:] -= spots
+    heatmap *= targets.weight[:, None]  # now the slope of the loss
+    slopes = stack.reshape(len(stack), -1) @ heatmap.ravel()
+    return -float(targets.weight @ likelihood), slopes, heatmap.sum(axis=0)
