@@ -26,7 +26,7 @@ from valaro.streamer.midi.messages import MidiSettings
 from valaro.streamer.midi.sink import Midi
 from valaro.streamer.sinks import Osc
 from valaro.streamer.sinks.mapping import Mapped
-from valaro.streamer.sinks.scheduler import Outlet
+from valaro.streamer.sinks.scheduler import OutputScheduler
 
 from .chain import resident, stereo
 
@@ -105,7 +105,7 @@ def hour(minutes: int = _MINUTES) -> dict[str, Any]:
     memory, packets = [], 0
     with jack() as on_jack:
         notes, words = midi(on_jack)
-        outlet = Outlet([(sink, None) for sink in (*destinations.sinks, *notes)], Controls())
+        outlet = OutputScheduler([(sink, None) for sink in (*destinations.sinks, *notes)], Controls())
         for _ in range(minutes):
             for start in range(0, len(samples), size):
                 began, began_cpu = time.perf_counter(), time.thread_time()

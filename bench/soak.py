@@ -24,13 +24,13 @@ from valaro.streamer.app.monitoring.sinks import Upkeep
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.core.replay import Replay
 from valaro.streamer.core.session import Counters
-from valaro.streamer.listeners.adaptation import Learning
+from valaro.streamer.listeners.adaptation import OnlineAdaptation
 from valaro.streamer.listeners.store import Listeners
 from valaro.streamer.osc.packets import values_by_address
 from valaro.streamer.osc.receiver import OscIn, Status
 from valaro.streamer.sinks import Osc, Recorder
 from valaro.streamer.sinks.mapping import Mapped
-from valaro.streamer.sinks.scheduler import Outlet
+from valaro.streamer.sinks.scheduler import OutputScheduler
 
 from .outputs import jack, midi
 from .soak_sound import RATE, Programme, recordings
@@ -60,7 +60,7 @@ def _run(hours: float, folder: Path, stack: ExitStack, with_midi: bool) -> dict[
     programme = Programme(hours, songs)
     bundle = load_bundle()
     controls = Controls(listener="ana")
-    learning = Learning(bundle, controls, lambda: Listeners(folder / "listeners.db"))
+    learning = OnlineAdaptation(bundle, controls, lambda: Listeners(folder / "listeners.db"))
     stack.callback(learning.close)
     controls.hear_ratings(learning.rate)
     learning.load()
@@ -82,7 +82,7 @@ def _run(hours: float, folder: Path, stack: ExitStack, with_midi: bool) -> dict[
     rater, watch = Rater(port), Watch(lambda: running[0].counters.frames, RATE, every)
     # A receipt comes after its destination: it takes the packet back before the next emission is made.
     sinks = [oscs[0], receipts[0], oscs[1], receipts[1], recorder, *notes, rater, watch]
-    outlet = Outlet([(sink, None) for sink in sinks], controls)
+    outlet = OutputScheduler([(sink, None) for sink in sinks], controls)
     engine = Engine(bundle, RATE, listener=learning)
     upkeep = Upkeep(checkpoint=folder / "checkpoint.npz", metrics=str(folder / "valaro.prom"))
     kept = upkeep.sinks(engine, bundle, None, "fusion", RATE, counters, dict)

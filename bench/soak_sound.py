@@ -16,7 +16,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 from valaro.streamer.core.protocols import Block
-from valaro.streamer.sources.base import Feed
+from valaro.streamer.sources.base import ThreadedSource
 from valaro.streamer.sources.demo import demo_piece
 
 Sound = NDArray[Any]
@@ -36,7 +36,7 @@ def recordings() -> list[Path]:
     return sorted(each for each in folder.glob("*") if each.suffix in _SUFFIXES)
 
 
-class Programme(Feed):
+class Programme(ThreadedSource):
     """``hours`` of it, as fast as it is taken, float32 (n, 2) at 48 kHz.
 
     ``troubles`` counts what was broken, by kind; ``bad_samples`` the samples among them that are no sound.

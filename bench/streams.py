@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from valaro.models import Bundle, load_bundle
-from valaro.streamer.core.multichannel import Separate
+from valaro.streamer.core.multichannel import MultichannelEngine
 from valaro.streamer.sinks import Osc
 
 from .chain import resident
@@ -37,7 +37,7 @@ class Cost(NamedTuple):
 
 def measured(bundle: Bundle, sound: Float32, count: int, seconds: float = SECONDS) -> Cost:
     """Run so many trackers for so many seconds of sound, after one that is not counted."""
-    engine = Separate(bundle, RATE, range(1, count + 1))
+    engine = MultichannelEngine(bundle, RATE, range(1, count + 1))
     begins = np.linspace(0, len(sound) - (seconds + 1) * RATE - BLOCK, count).astype(int)
     spent, emitting = 0.0, []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:

@@ -8,7 +8,7 @@ import sys
 from valaro.models import load_bundle
 from valaro.streamer import Engine
 from valaro.streamer.core.controls import Controls
-from valaro.streamer.listeners.adaptation import Learning
+from valaro.streamer.listeners.adaptation import OnlineAdaptation
 from valaro.streamer.sources import AudioFile
 
 
@@ -16,7 +16,7 @@ def main(path: str, name: str, valence: float, arousal: float) -> None:
     bundle = load_bundle()
     sound = AudioFile(path)
     controls = Controls(listener=name)  # may change at any time; "ana, ben" are both here
-    learning = Learning(bundle, controls)
+    learning = OnlineAdaptation(bundle, controls)
     controls.hear_ratings(learning.rate)
     learning.load()  # what they rated before
     engine = Engine(bundle, sound.rate, listener=learning)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .acoustic.activity import Judge
+from .acoustic.activity import ActivityClassifier
 from .acoustic.gmm import GMM
 from .acoustic.topics import Topics
 from .decoders.aeg import AEG, AffectiveGMM
@@ -82,7 +82,7 @@ class Bundle:
     crf: CRF | None = None
     lstm: LSTM | None = None
     pools: dict[str, Pool] = field(default_factory=dict)
-    judge: Judge | None = None
+    judge: ActivityClassifier | None = None
     card: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -220,9 +220,9 @@ def _crf(root: Path, manifest: Mapping[str, Any]) -> CRF:
     return CRF(**{each.name: arrays[each.name] for each in fields(CRF)})
 
 
-def _judge(root: Path, manifest: Mapping[str, Any]) -> Judge:
+def _judge(root: Path, manifest: Mapping[str, Any]) -> ActivityClassifier:
     arrays = _unpacked(root, manifest, _JUDGE)
-    return Judge(**{each.name: arrays[each.name] for each in fields(Judge)})
+    return ActivityClassifier(**{each.name: arrays[each.name] for each in fields(ActivityClassifier)})
 
 
 def _pools(root: Path, manifest: Mapping[str, Any]) -> dict[str, Pool]:

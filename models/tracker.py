@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .acoustic import activity
-from .acoustic.activity import MUSIC, JudgeState
+from .acoustic.activity import MUSIC, ActivityState
 from .acoustic.topics import TopicState
 from .bundle import FUSION, Bundle
 from .decoders.base import Evidence
@@ -61,7 +61,7 @@ class TrackerState(NamedTuple):
     decoders: DecoderMemory
     heatmap: NDArray[np.float64]  # (121,) at the last emission
     vector: NDArray[np.float32]  # (texture.SIZE,) at the last block
-    judge: JudgeState  # whether it is music; where the bundle has no judge, all sound is
+    judge: ActivityState  # whether it is music; where the bundle has no judge, all sound is
     past: tuple[tuple[DecoderMemory, TopicState], ...]  # of the last emissions that were taken for music
 
 
@@ -121,7 +121,7 @@ class Tracker:
         )
         return (self._emit(new, weight) if len(new.log_mel) == BLOCKS else new), features
 
-    def _steered(self, judge: JudgeState) -> bool:
+    def _steered(self, judge: ActivityState) -> bool:
         """Whether what sounds may say anything."""
         return self._policy == "pass" or judge.verdict == MUSIC
 

@@ -24,7 +24,7 @@ _CHANGES = np.array([[0.95, 0.025, 0.025], [0.034, 0.95, 0.016], [0.034, 0.016, 
 _AT_FIRST = np.array([0.98, 0.01, 0.01])
 
 
-class JudgeState(NamedTuple):
+class ActivityState(NamedTuple):
     """What is believed now."""
 
     belief: NDArray[np.float64]  # (3,): of music, speech, noise; sums to 1
@@ -35,13 +35,13 @@ class JudgeState(NamedTuple):
         return int(self.belief.argmax())
 
 
-def init() -> JudgeState:
+def init() -> ActivityState:
     """Nothing heard: music is expected."""
-    return JudgeState(_AT_FIRST.copy())
+    return ActivityState(_AT_FIRST.copy())
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class ActivityClassifier:
     """``step(state, vector, weight) -> state``, once an emission, from :func:`init` on.
 
     mean, scale: (V,), V = texture.SIZE, scale positive: z = (x - mean) / scale, held within +-LIMIT.
@@ -77,13 +77,13 @@ class Judge:
         z = np.clip((vectors - self.mean) / self.scale, -LIMIT, LIMIT)
         return np.tanh(z @ self.hidden + self.hidden_bias) @ self.output + self.output_bias
 
-    def step(self, state: JudgeState, vector: NDArray[np.float32], weight: float) -> JudgeState:
+    def step(self, state: ActivityState, vector: NDArray[np.float32], weight: float) -> ActivityState:
         """Take one emission: its acoustic vector (V,), and how much that counts, 0 (silence) to 1; state is kept."""
         return self.believe(state, self.scores(vector) if weight else np.zeros(len(CLASSES)), weight)
 
     @staticmethod
-    def believe(state: JudgeState, scores: NDArray[Any], weight: float) -> JudgeState:
+    def believe(state: ActivityState, scores: NDArray[Any], weight: float) -> ActivityState:
         """The filter's step by itself: scores (3,) as ``scores`` gives them."""
         belief = state.belief @ _CHANGES
         belief *= np.exp(weight * (scores - scores.max()))
-        return JudgeState(belief / belief.sum())
+        return ActivityState(belief / belief.sum())

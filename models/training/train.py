@@ -4,16 +4,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ..acoustic.activity import Judge
+from ..acoustic.activity import ActivityClassifier
 from ..errors import DataError
-from .corpus.examples import Say, gather
+from .corpus.examples import Progress, gather
 from .evaluation.cross_validation import OutOfFold, _told, fit_pools, learn_folds, split
 from .fit.activity import train_judge
 from .fit.bundle import ALTERED, fit, learning
 from .parallel import side_by_side
 
 
-def train(data: Path, output: Path, *, seed: int = 0, progress: Say = print) -> Path:
+def train(data: Path, output: Path, *, seed: int = 0, progress: Progress = print) -> Path:
     """``valaro train``: fit on all clips under ``data``, measure by cross-validation, write the bundle to ``output``.
 
     Raises:
@@ -46,7 +46,7 @@ def train(data: Path, output: Path, *, seed: int = 0, progress: Say = print) -> 
     return output
 
 
-def _judge(data: Path, seed: int, progress: Say) -> Judge | None:
+def _judge(data: Path, seed: int, progress: Progress) -> ActivityClassifier | None:
     """Who tells music from speech and noise; none, and the reason said, where there is nothing to teach one with."""
     try:
         judge = train_judge(data, seed=seed, progress=progress)

@@ -25,7 +25,7 @@ def parse_destination(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _look_up(name: str, port: int, flags: int = 0) -> Where:
+def resolve(name: str, port: int, flags: int = 0) -> Where:
     found = socket.getaddrinfo(name, port, type=socket.SOCK_DGRAM, flags=flags)
     # "localhost" may list ::1 first, where most VJ programs do not listen.
     family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)

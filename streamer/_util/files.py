@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import SinkError
 
 
-class WholeFile:
+class AtomicFile:
     """``write`` puts its bytes beside ``path`` and renames them to it; one thread at a time.
 
     ``durable``: neither kill -9 nor a power failure takes what was written (fsync of the file and of its folder).

@@ -1,6 +1,6 @@
 """Many files at once: which there are, what is done with each, and what became of it.
 
-Nothing heavy is loaded here before an :class:`Analyst` is made, so that a process may say first how it wants to run.
+Nothing heavy is loaded here before a ``FileAnalyzer`` is made, so that a process may say first how it wants to run.
 """
 
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...models import Bundle
     from ..core.affect import Affect
     from ..core.protocols import EngineLike, Listener
-    from ..listeners.adaptation import Learning
+    from ..listeners.adaptation import OnlineAdaptation
 
 WORTH = 1_200.0  # s of sound from which on processes of their own earn the two seconds that they take to come up
 
@@ -108,13 +108,13 @@ def emissions(
     ``separate``: of each channel by itself. Raises AudioFileError when there are none.
     """
     from ..core.engine import Engine
-    from ..core.multichannel import Separate
+    from ..core.multichannel import MultichannelEngine
     from ..sources.audio_file import AudioFile
 
     sound = AudioFile(path)
     engine: EngineLike
     if separate:
-        engine = Separate(bundle, sound.rate, range(1, sound.channels + 1), decoder)
+        engine = MultichannelEngine(bundle, sound.rate, range(1, sound.channels + 1), decoder)
     else:
         engine = Engine(bundle, sound.rate, decoder, listener)
     count = 0
@@ -130,7 +130,7 @@ def emissions(
         raise AudioFileError(f"{path}: is shorter than half a second, the least that an emission needs")
 
 
-class Analyst:
+class FileAnalyzer:
     """The model of a plan, loaded once, and what is done with a file.
 
     Raises BundleError for the model or the decoder, InputError for a listener who is not known, StoreError.
@@ -194,7 +194,7 @@ class Analyst:
 
 
 def in_turn(
-    analyst: Analyst, tasks: Iterable[Task], stream: IO[str], between: Callable[[], object] = _nothing
+    analyst: FileAnalyzer, tasks: Iterable[Task], stream: IO[str], between: Callable[[], object] = _nothing
 ) -> Iterator[tuple[Task, Done]]:
     """Do one task after the other, here; a table's header is written to ``stream`` once."""
     header = True
@@ -211,17 +211,17 @@ def _keeping(heard: "Iterator[Affect]", kept: "list[Affect]") -> "Iterator[Affec
         yield affect
 
 
-def _listening(bundle: "Bundle", names: str) -> "Learning":
+def _listening(bundle: "Bundle", names: str) -> "OnlineAdaptation":
     """The profiles of one or several listeners, as they stand. InputError for one who is not known."""
     from ..core.controls import Controls
-    from ..listeners.adaptation import Learning
+    from ..listeners.adaptation import OnlineAdaptation
     from ..listeners.store import Listeners
 
     controls = Controls(listener=names)
     with Listeners() as store:
         for name in controls.listeners:
             store.require(name)
-    learning = Learning(bundle, controls)
+    learning = OnlineAdaptation(bundle, controls)
     learning.load()
     learning.close()  # what was read stays
     return learning

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from ..errors import ValaroError
-from .analysis import Analyst, Done, Plan, Task
+from .analysis import Done, FileAnalyzer, Plan, Task
 from .writers import part
 
 _PATIENCE = 5.0  # s for a process to end by itself: a plot takes a second
@@ -37,7 +37,7 @@ def in_parallel(
     A process that crashes is said in the :class:`Done` of its file, and another takes its place. Raises ValaroError
     when none comes up.
     """
-    crew = _Crew(plan)
+    crew = _WorkerPool(plan)
     try:
         yield from crew.run(deque(tasks), processes, ahead)
     finally:
@@ -45,31 +45,31 @@ def in_parallel(
 
 
 @dataclass(eq=False, slots=True)
-class _Member:
+class _Worker:
     pipe: Connection
     process: SpawnProcess
     ready: bool = False  # for a task
     task: Task | None = None
 
 
-class _Crew:
+class _WorkerPool:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._members: list[_Member] = []
+        self._members: list[_Worker] = []
         self._words = ""  # of one that could not begin
 
     def run(self, left: deque[Task], processes: int, ahead: int | None) -> Iterator[tuple[Task, Done]]:
         for _ in range(min(processes, len(left))):
-            self._hire()
+            self._spawn()
         while left or any(member.task for member in self._members):
             if not self._members:
                 raise ValaroError(f"no process for the analysis comes up{self._words}: try --jobs 1")
             for pipe in wait([member.pipe for member in self._members]):
                 member = next(each for each in self._members if each.pipe is pipe)
                 task = member.task
-                done = self._hear(member)
+                done = self._receive(member)
                 if task is not None and not member.ready and left:
-                    self._hire()
+                    self._spawn()
                 self._hand_out(left, ahead)
                 if task is not None:
                     yield task, done
@@ -80,10 +80,10 @@ class _Crew:
             member.pipe.close()
         deadline = time.monotonic() + _PATIENCE
         for member in self._members:
-            _bury(member, deadline)
+            _reap(member, deadline)
         self._members.clear()
 
-    def _hire(self) -> None:
+    def _spawn(self) -> None:
         context = get_context("spawn")  # the same on every platform, and a forked child of threads may hang
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, self._plan), name="valaro analysis", daemon=True)
@@ -95,9 +95,9 @@ class _Crew:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
         theirs.close()  # or its end would not be seen
-        self._members.append(_Member(ours, process))
+        self._members.append(_Worker(ours, process))
 
-    def _hear(self, member: _Member) -> Done:
+    def _receive(self, member: _Worker) -> Done:
         """What it says: that it is ready, how it went, why it cannot begin, or, without a word, that it is gone."""
         task, member.task = member.task, None
         member.ready = False
@@ -106,7 +106,7 @@ class _Crew:
         except (EOFError, OSError):
             self._members.remove(member)
             member.task = task
-            _bury(member, time.monotonic() + _PATIENCE)
+            _reap(member, time.monotonic() + _PATIENCE)
             return Done() if task is None else _crashed(task, member.process.exitcode)
         if isinstance(said, str):
             self._words = f" ({said})"
@@ -125,7 +125,7 @@ class _Crew:
                     member.pipe.send(member.task)
 
 
-def _bury(member: _Member, deadline: float) -> None:
+def _reap(member: _Worker, deadline: float) -> None:
     """Wait until a process is gone, or end it; what it had half written goes too."""
     member.pipe.close()
     member.process.join(max(0.0, deadline - time.monotonic()))
@@ -171,7 +171,7 @@ def work(pipe: Connection, plan: Plan) -> None:
     logger.propagate = False
     with suppress(EOFError, OSError):
         try:
-            analyst = Analyst(plan)
+            analyst = FileAnalyzer(plan)
         except Exception as fault:  # noqa: BLE001  whatever it is, the other process tells it
             pipe.send(f"{type(fault).__name__}: {fault}")
             return

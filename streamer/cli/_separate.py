@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ...models.tracker import Policy
     from ..app.config.schema import Config
     from ..core.controls import Controls, Rating
-    from ..core.multichannel import Separate
+    from ..core.multichannel import MultichannelEngine
     from ..core.protocols import Source
     from .outputs import Wanted
 
@@ -49,12 +49,12 @@ def engine_apart(
     decoder: str,
     controls: "Controls",
     policy: "Policy",
-) -> "Separate":
+) -> "MultichannelEngine":
     """The engine of the source's channels, by their numbers; ratings are refused meanwhile."""
-    from ..core.multichannel import Separate
+    from ..core.multichannel import MultichannelEngine
 
     controls.hear_ratings(_refuse)
-    return Separate(bundle, source.rate, channels or range(1, source.channels + 1), decoder, policy)
+    return MultichannelEngine(bundle, source.rate, channels or range(1, source.channels + 1), decoder, policy)
 
 
 def _refuse(_rating: "Rating") -> None:

@@ -16,7 +16,7 @@ from ._options import DecoderOption, ListenerOption, ModelOption
 from .live import DEFAULT_DECODER
 
 if TYPE_CHECKING:
-    from ..catalogue.analysis import Analyst, Done
+    from ..catalogue.analysis import Done, FileAnalyzer
     from ..catalogue.discovery import Found
     from ._progress import Progress
 
@@ -66,7 +66,7 @@ def analyze(
     Of a folder the results are ordered in DIR as it is. Ctrl-C keeps the files that are done.
     """
     from ..app.console import Notices, compiling_told, tell
-    from ..catalogue.analysis import Analyst
+    from ..catalogue.analysis import FileAnalyzer
     from ..catalogue.discovery import find
     from ..errors import InputError, SinkError
 
@@ -83,7 +83,7 @@ def analyze(
     plan = Plan(model, decoder or DEFAULT_DECODER, listener or "", format, plot, separate)
     with Notices():
         with compiling_told():
-            analyst = Analyst(plan)
+            analyst = FileAnalyzer(plan)
         if output is not None:
             try:
                 output.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,9 @@ def _progress(paths: list[Path], tasks: list[Task], output: Path | None) -> "Pro
     return Progress(len(tasks), bar=not onto_screen, summary=any(map(os.path.isdir, paths)))
 
 
-def _done(analyst: "Analyst", plan: Plan, tasks: list[Task], jobs: int | None, stack: ExitStack) -> "Iterator[Done]":
+def _done(
+    analyst: "FileAnalyzer", plan: Plan, tasks: list[Task], jobs: int | None, stack: ExitStack
+) -> "Iterator[Done]":
     """What became of each task: here, or in as many processes as are worth their start.
 
     For standard output processes write into files that wait until it is their turn.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from ..listeners.file_rating import Ear
+from ..listeners.file_rating import EvidenceRecorder
 from ._options import DecoderOption, ModelOption
 from .listeners import opened, rating_count
 from .live import DEFAULT_DECODER
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from ...models import Bundle
     from ..core.affect import Affect
-    from ..listeners.active_learning import Calibration, Moment
-    from ..listeners.store import Heard
-    from ..sources.base import Feed
+    from ..listeners.active_learning import Moment, QuestionSelector
+    from ..listeners.evidence import RatedEvidence
+    from ..sources.base import ThreadedSource
     from ..sources.devices.playback import Player
 
 SUFFIXES = frozenset(
@@ -41,7 +41,7 @@ class Question(NamedTuple):
     """A moment as the listener meets it: ``title`` names the piece, ``sound`` is that piece."""
 
     title: str
-    sound: "Feed"
+    sound: "ThreadedSource"
     moment: "Moment"
 
 
@@ -73,13 +73,15 @@ def calibrate(
         pieces = _pieces(music or [])
         with compiling_told():
             from ...models import load_bundle
-        from ..listeners.active_learning import Calibration
+        from ..listeners.active_learning import QuestionSelector
 
         bundle = load_bundle(model)
         found = _gathered(pieces, bundle, decoder or DEFAULT_DECODER)
         if not found:
             raise InputError("there is no moment to ask about: none of it sounds for 5 s on end")
-        known = Calibration(found, bundle, store.ratings(listener, unreadable=lambda fault: tell(f"{fault}; left out")))
+        known = QuestionSelector(
+            found, bundle, store.ratings(listener, unreadable=lambda fault: tell(f"{fault}; left out"))
+        )
 
         def keep(moment: "Moment", valence: float, arousal: float) -> None:
             store.add(listener, valence, arousal, moment.heard, time=moment.time, source="cli")
@@ -90,7 +92,7 @@ def calibrate(
         typer.echo(_learnt(listener, store.count(listener), known))
 
 
-def _pieces(music: Sequence[Path]) -> "dict[str, Feed]":
+def _pieces(music: Sequence[Path]) -> "dict[str, ThreadedSource]":
     """What is to be heard, by its path. Raises InputError for a path that is no sound file, or a folder without any."""
     from ..app.console import tell
     from ..errors import AudioFileError, InputError
@@ -109,7 +111,7 @@ def _pieces(music: Sequence[Path]) -> "dict[str, Feed]":
     if len(every) > MOST_FILES:
         every = [every[index * len(every) // MOST_FILES] for index in range(MOST_FILES)]
         tell(f"{MOST_FILES} of {len(paths)} files are heard, spread over all of them")
-    pieces: dict[str, Feed] = {}
+    pieces: dict[str, ThreadedSource] = {}
     for path in every:
         try:
             pieces[str(path)] = AudioFile(path)
@@ -129,7 +131,7 @@ def _inside(folder: Path) -> list[Path]:
     )
 
 
-def _gathered(pieces: "dict[str, Feed]", bundle: "Bundle", decoder: str) -> "list[Moment]":
+def _gathered(pieces: "dict[str, ThreadedSource]", bundle: "Bundle", decoder: str) -> "list[Moment]":
     """Hear all pieces, under a line that says how far it is. Raises BundleError for a decoder that is not there."""
     from rich.console import Console
     from rich.text import Text
@@ -154,13 +156,13 @@ def _gathered(pieces: "dict[str, Feed]", bundle: "Bundle", decoder: str) -> "lis
 
 
 def _emissions(
-    sound: "Feed", bundle: "Bundle", decoder: str, seconds: float
-) -> "Iterator[tuple[Affect, Heard | None]]":
+    sound: "ThreadedSource", bundle: "Bundle", decoder: str, seconds: float
+) -> "Iterator[tuple[Affect, RatedEvidence | None]]":
     """A piece's emissions, up to so many seconds of it, and the evidence of each."""
     from ..core.engine import Engine
     from ..core.signals import between_steps
 
-    ear = Ear(bundle)
+    ear = EvidenceRecorder(bundle)
     engine = Engine(bundle, sound.rate, decoder, ear)
     with between_steps() as let_signals_through:
         for block in sound.blocks():
@@ -185,8 +187,8 @@ def _player(*, demo: bool) -> "Player | None":
 
 
 def _ask(
-    known: "Calibration",
-    pieces: "dict[str, Feed]",
+    known: "QuestionSelector",
+    pieces: "dict[str, ThreadedSource]",
     count: int,
     player: "Player | None",
     keep: "Callable[[Moment, float, float], None]",
@@ -271,7 +273,7 @@ def _play(question: Question, player: "Player") -> None:
         tell(f"{fault}: {_ELSEWHERE}")
 
 
-def excerpt(sound: "Feed", end: float) -> "NDArray[np.float32]":
+def excerpt(sound: "ThreadedSource", end: float) -> "NDArray[np.float32]":
     """The 6 s (or what there is) of a piece before ``end`` s: (n, channels). AudioFileError for one that shrank."""
     import numpy as np
 
@@ -290,14 +292,14 @@ def excerpt(sound: "Feed", end: float) -> "NDArray[np.float32]":
     return np.concatenate(kept)
 
 
-def _placed(sound: "Feed") -> "Iterator[tuple[int, NDArray[np.float32]]]":
+def _placed(sound: "ThreadedSource") -> "Iterator[tuple[int, NDArray[np.float32]]]":
     start = 0
     for block in sound.blocks():
         yield start, block
         start += len(block)
 
 
-def _learnt(listener: str, count: int, known: "Calibration") -> str:
+def _learnt(listener: str, count: int, known: "QuestionSelector") -> str:
     mean, deviation, before = (each.tolist() for each in known.learnt())
     moved = [
         f"{name} {shift:+.2f} ± {now:.2f} (± {then:.2f} of a stranger)"

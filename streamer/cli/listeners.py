@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..listeners.store import Listeners, Rated
+    from ..listeners.evidence import Rated
+    from ..listeners.store import Listeners
 
 LARGEST = 256 << 20  # bytes of an import: the most ratings that are kept of one listener
 

@@ -252,11 +252,11 @@ def _live(
         with compiling_told():
             from ...models import load_bundle
             from ..core.engine import Engine
-            from ..listeners.adaptation import LAG, Learning
+            from ..listeners.adaptation import LAG, OnlineAdaptation
         bundle_path, decoder = model
         bundle = load_bundle(bundle_path)
         if separate is None:
-            learning = outputs.learning = Learning(bundle, outputs.controls, lag=LAG if lag is None else lag)
+            learning = outputs.learning = OnlineAdaptation(bundle, outputs.controls, lag=LAG if lag is None else lag)
             outputs.controls.hear_ratings(learning.rate)
             learning.load()
             tracker, title, whose = Engine(bundle, source.rate, decoder, learning, policy), source.name, decoder
@@ -266,9 +266,9 @@ def _live(
             title, whose = f"{source.name}, channels {numbers_apart}", f"{decoder} of channels {numbers_apart}"
         engine: EngineLike = tracker
         if save_audio is not None:
-            from ..sinks.audio_recorder import Saving
+            from ..sinks.audio_recorder import AudioRecorder
 
-            engine = outputs.saving = Saving(engine, save_audio, source.rate, source.channels)
+            engine = outputs.saving = AudioRecorder(engine, save_audio, source.rate, source.channels)
         sinks = outputs.open(title, lambda: session)
 
         def numbers() -> "Counters | None":

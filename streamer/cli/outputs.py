@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from ..core.protocols import Sink
     from ..core.session import Counters
     from ..core.signals import Stoppable
-    from ..listeners.adaptation import Learning
+    from ..listeners.adaptation import OnlineAdaptation
     from ..midi.receiver import MidiIn
     from ..osc.query import OscQuery
     from ..osc.receiver import OscIn, Status
     from ..sinks import Midi, Recorder, Terminal
-    from ..sinks.audio_recorder import Saving
-    from ..sinks.scheduler import Outlet
+    from ..sinks.audio_recorder import AudioRecorder
+    from ..sinks.scheduler import OutputScheduler
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,8 @@ class Outputs:
         self.notices = notices
         self.counters: Callable[[], Counters | None] = lambda: None
         self.losses_of_sound: Callable[[], list[str]] = list
-        self.saving: Saving | None = None
-        self.learning: Learning | None = None
+        self.saving: AudioRecorder | None = None
+        self.learning: OnlineAdaptation | None = None
         self._wanted = wanted
         if wanted.rate is not None and not SLOWEST <= wanted.rate <= FASTEST:
             raise InputError(f"--osc-rate must be from {SLOWEST:g} to {FASTEST:g} Hz, not {wanted.rate:g}")
@@ -99,13 +99,13 @@ class Outputs:
         self._osc_in: OscIn | None = None
         self._query: OscQuery | None = None
         self._recorder: Recorder | None = None
-        self._outlet: Outlet | None = None
+        self._outlet: OutputScheduler | None = None
         self._terminal: Terminal | None = None
 
     def open(self, title: str, running: "Callable[[], Stoppable]") -> list["Sink"]:
         """Open all that the options ask for, the recording and the screen last of all, when everything else works."""
         from ..sinks import Recorder, Terminal
-        from ..sinks.scheduler import Outlet
+        from ..sinks.scheduler import OutputScheduler
 
         wanted, config = self._wanted, self._wanted.config
         self._midi = self._open_midi()
@@ -117,7 +117,7 @@ class Outputs:
             self._recorder = Recorder(record)
             self.controls.hear_ratings(self._recorder.rate)
         as_emitted = [sink for sink in (self._midi, self._query, self._recorder) if sink is not None]
-        self._outlet = Outlet([*self._oscs, *((sink, None) for sink in as_emitted)], self.controls)
+        self._outlet = OutputScheduler([*self._oscs, *((sink, None) for sink in as_emitted)], self.controls)
         if not wanted.display:
             return [self._outlet]
         self._terminal = Terminal(title, self.status, unread=lambda: running().stop())

@@ -13,7 +13,7 @@ from .affect import MOST_CHANNELS, Affect
 from .engine import Engine
 
 
-class Separate:
+class MultichannelEngine:
     """What a session asks of an engine, with an engine for each channel: every 0.5 s an emission of each.
 
     The engines share the bundle with its arrays and its network, which keep nothing between two steps.

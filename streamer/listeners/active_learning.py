@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ...models.adaptation.heatmap_shift import MovedHeatmaps, standard_listener
 from ...models.adaptation.regression import Ratings, variance
 from ..core.affect import Affect
-from .evidence import Heard, Rated, theta_digest, theta_for
+from .evidence import Rated, RatedEvidence, theta_digest, theta_for
 
 if TYPE_CHECKING:
     from ...models.bundle import Bundle
@@ -25,7 +25,7 @@ class Moment(NamedTuple):
 
     file: str
     time: float
-    heard: Heard
+    heard: RatedEvidence
 
 
 class Learnt(NamedTuple):
@@ -40,7 +40,7 @@ class Learnt(NamedTuple):
 
 
 def askable(
-    file: str, emissions: Iterable[tuple[Affect, Heard | None]], heard: Callable[[float], None] | None = None
+    file: str, emissions: Iterable[tuple[Affect, RatedEvidence | None]], heard: Callable[[float], None] | None = None
 ) -> list[Moment]:
     """The moments of a file that a listener could be asked about, a whole second apart.
 
@@ -115,7 +115,7 @@ def _apart(files: NDArray[np.str_], times: NDArray[np.float64], index: int) -> N
     return (files != files[index]) | (np.abs(times - times[index]) >= APART)
 
 
-class Calibration:
+class QuestionSelector:
     """A listener who is asked about one moment after the other; each next one is chosen from what is known by then.
 
     moments: what can be asked about, at least one, heard with ``bundle``. ratings: the listener's, so far.
@@ -151,17 +151,17 @@ class Calibration:
         deviations = [np.sqrt(np.diagonal(variance(each.covariance, phi))) for each in (known, stranger)]
         return Learnt(known.mean @ phi, *deviations)
 
-    def _learn(self, heard: Heard, valence: float, arousal: float) -> None:
+    def _learn(self, heard: RatedEvidence, valence: float, arousal: float) -> None:
         place = np.array([valence, arousal])
         self._state = self._adaptation.rate(self._state, self._theta_of(heard), _log(heard), place)
 
-    def _theta_of(self, heard: Heard) -> NDArray[np.float64]:
+    def _theta_of(self, heard: RatedEvidence) -> NDArray[np.float64]:
         theta = theta_for(heard, self._bundle, self._digest)
         if theta is None:  # of other features: what the heatmap was still tells where this listener stands
             return self._bundle.topics.theta(self._bundle.topics.init())
         return theta
 
 
-def _log(heard: Heard) -> NDArray[np.float64]:
+def _log(heard: RatedEvidence) -> NDArray[np.float64]:
     floored = np.maximum(heard.heatmap.astype(np.float64), _FLOOR)
     return np.log(floored / floored.sum())

@@ -17,7 +17,8 @@ from ...models.bundle import Bundle
 from .._util.rate_limit import PER_SECOND, Allowance
 from ..core.controls import Controls, Rating
 from ..errors import InputError
-from .store import DamagedError, Heard, History, Listeners, Source, StoreError, open_or_none, theta_digest, theta_for
+from .evidence import History, RatedEvidence, RatingOrigin, theta_digest, theta_for
+from .store import DamagedError, Listeners, StoreError, open_or_none
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ _PATIENCE = 5.0  # s for the last ratings to be kept at the end
 _AGAIN = 60.0  # s after which a store that could not be opened is tried again, when there is something for it
 
 
-class Learning:
+class OnlineAdaptation:
     """What an engine asks for the heatmap, and ratings go to.
 
     Parameters
@@ -134,7 +135,7 @@ class Learning:
         if here:
             self._known(rating.listener)
         learnt = self._learnt(self._adaptation.init(), (rating.valence, rating.arousal), heard)
-        source: Source = "midi" if rating.source == "midi" else "osc" if rating.source == "osc" else "api"
+        source: RatingOrigin = "midi" if rating.source == "midi" else "osc" if rating.source == "osc" else "api"
         with self._lock:
             if rating.listener in self._states:  # or else it is read when they come
                 self._add(rating.listener, learnt)
@@ -172,7 +173,7 @@ class Learning:
             if name != NOBODY:
                 self._jobs.put(lambda: self._read(name))
 
-    def _learnt(self, state: Ratings, place: tuple[float, float], heard: Heard) -> Ratings:
+    def _learnt(self, state: Ratings, place: tuple[float, float], heard: RatedEvidence) -> Ratings:
         theta = theta_for(heard, self._bundle, self._digest)
         if theta is None:  # of other features: what the heatmap was still tells where this listener stands
             theta = self._bundle.topics.theta(self._bundle.topics.init())
@@ -220,7 +221,7 @@ class Learning:
             self._learn_from(self._store, self._unread.pop())
         return self._store
 
-    def _keep(self, rating: Rating, heard: Heard, at: float, source: Source) -> None:
+    def _keep(self, rating: Rating, heard: RatedEvidence, at: float, source: RatingOrigin) -> None:
         kept = None
         try:
             store = self._ready()

@@ -15,7 +15,7 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from ...models.bundle import Bundle
 
-Source = Literal["osc", "midi", "cli", "api", "import", "like"]
+RatingOrigin = Literal["osc", "midi", "cli", "api", "import", "like"]
 
 CELLS = 121
 TEXTURES = 8  # seconds of the past that are kept with a rating
@@ -25,7 +25,7 @@ _PER_SECOND = 2  # emissions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class RatedEvidence:
     """The evidence of one moment; all arrays become float32.
 
     theta: (K,), the topic posterior: non-negative, sums to 1.
@@ -94,8 +94,8 @@ class Rated:
     time: float
     valence: float
     arousal: float
-    source: Source
-    heard: Heard
+    source: RatingOrigin
+    heard: RatedEvidence
     undone: bool = False
     id: int = 0
 
@@ -133,7 +133,7 @@ class History:
                 self._moments.clear()
             self._moments.append(_Moment(time, theta, heatmap, texture))
 
-    def at(self, time: float) -> Heard | None:
+    def at(self, time: float) -> RatedEvidence | None:
         """What was heard last at ``time`` s of the stream; None if nothing had sounded, or if it is long ago."""
         with self._lock:
             past = [moment for moment in self._moments if moment.time <= time]
@@ -141,7 +141,7 @@ class History:
             return None
         kept = [moment.texture for moment in past[::-_PER_SECOND][:TEXTURES] if moment.texture.any()]
         theta, heatmap = (each.astype(np.float32) for each in (past[-1].theta, past[-1].heatmap))
-        return Heard(theta, heatmap, np.stack(kept[::-1]), self._bundle, self._layout)
+        return RatedEvidence(theta, heatmap, np.stack(kept[::-1]), self._bundle, self._layout)
 
 
 def theta_digest(bundle: "Bundle") -> str:
@@ -160,7 +160,7 @@ def theta_digest(bundle: "Bundle") -> str:
     return digest.hexdigest()
 
 
-def theta_for(heard: Heard, bundle: "Bundle", digest: str) -> NDArray[np.float64] | None:
+def theta_for(heard: RatedEvidence, bundle: "Bundle", digest: str) -> NDArray[np.float64] | None:
     """The theta (K,) that a rating is of, as ``bundle``, whose ``theta_digest`` is ``digest``, sees it; sums to 1.
 
     Exact for ratings of the same mixture. For those of another one the textures go through this bundle's mixture,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import InputError
-from .evidence import TEXTURES, Heard, Rated, Source
+from .evidence import TEXTURES, Rated, RatedEvidence, RatingOrigin
 
 VERSION = 1
 
@@ -27,7 +27,7 @@ class _Entry(BaseModel):
     time: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
     valence: _Plane
     arousal: _Plane
-    source: Source = "import"
+    source: RatingOrigin = "import"
     undone: bool = False
     bundle: str
     layout: str
@@ -91,7 +91,9 @@ def _rated(listener: str, number: int, entry: _Entry) -> Rated:
         textures = [_unpacked(each) for each in entry.textures]
         if len({each.size for each in textures}) > 1:
             raise InputError("the textures of a rating differ in size")
-        heard = Heard(_unpacked(entry.theta), _unpacked(entry.heatmap), np.stack(textures), entry.bundle, entry.layout)
+        heard = RatedEvidence(
+            _unpacked(entry.theta), _unpacked(entry.heatmap), np.stack(textures), entry.bundle, entry.layout
+        )
         at = entry.at.astimezone(UTC)
     except OverflowError as fault:
         raise InputError(f"{where}.at: no time that a clock could show") from fault

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from ..core.affect import Affect
     from ..core.protocols import Block
     from ..sources import AudioFile
-    from .store import Heard
+    from .evidence import RatedEvidence
 
 
-def heard_at(path: Path, at: float, bundle: "Bundle", decoder: str = "fusion") -> "tuple[Affect, Heard]":
+def heard_at(path: Path, at: float, bundle: "Bundle", decoder: str = "fusion") -> "tuple[Affect, RatedEvidence]":
     """The last emission of a sound file up to ``at`` s, and its evidence.
 
     Raises AudioFileError for a file that cannot be used, InputError for a time after its end, or before any sound.
@@ -26,7 +26,7 @@ def heard_at(path: Path, at: float, bundle: "Bundle", decoder: str = "fusion") -
     from ..sources import AudioFile
 
     sound = AudioFile(path)
-    ear = Ear(bundle)
+    ear = EvidenceRecorder(bundle)
     engine = Engine(bundle, sound.rate, decoder, ear)
     found: Affect | None = None
     frames = 0
@@ -63,11 +63,11 @@ def _small_blocks(sound: "AudioFile") -> "Iterator[tuple[Block, int]]":
         yield np.zeros((size, sound.channels), dtype=np.float32), 0
 
 
-class Ear:
+class EvidenceRecorder:
     """Listens along with an engine, and keeps the evidence of the last minute in ``history``."""
 
     def __init__(self, bundle: "Bundle") -> None:
-        from .store import History
+        from .evidence import History
 
         self.history = History(bundle)
 

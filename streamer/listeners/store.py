@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .._util.rate_limit import Allowance
 from ..core.controls import listener_name
 from ..errors import InputError
-from .evidence import Heard, History, Rated, Source, theta_digest, theta_for
+from .evidence import History, Rated, RatedEvidence, RatingOrigin, theta_digest, theta_for
 from .schema import (
     DamagedError,
     StoreError,
@@ -86,10 +86,10 @@ class Listeners:
         name: str,
         valence: float,
         arousal: float,
-        heard: Heard,
+        heard: RatedEvidence,
         *,
         time: float,
-        source: Source = "api",
+        source: RatingOrigin = "api",
         limited: bool = True,
     ) -> int | None:
         """Keep a rating of what was heard at ``time`` s of the stream; once it returns, it is on the disk.
@@ -104,8 +104,8 @@ class Listeners:
                 raise InputError(f"a rating's {what} must be from -1 to 1, not {value:g}")
         if not (math.isfinite(time) and time >= 0.0):
             raise InputError(f"a rating is of a time from 0 s on, not {time:g}")
-        if source not in get_args(Source):
-            raise InputError(f"a rating comes from one of {', '.join(get_args(Source))}, not {source}")
+        if source not in get_args(RatingOrigin):
+            raise InputError(f"a rating comes from one of {', '.join(get_args(RatingOrigin))}, not {source}")
         rated = Rated(
             uuid.uuid4().hex, name, datetime.now(UTC), float(time), float(valence), float(arousal), source, heard
         )
@@ -264,7 +264,7 @@ class Listeners:
         uid, listener, at, moment, valence, arousal, source, undone, bundle, layout, *blobs, count, number = row
         try:
             theta, heatmap, textures = (np.frombuffer(blob, dtype="<f4") for blob in blobs)
-            heard = Heard(theta, heatmap, textures.reshape(count, -1), bundle, layout)
+            heard = RatedEvidence(theta, heatmap, textures.reshape(count, -1), bundle, layout)
             when = datetime.fromisoformat(at)
         except (InputError, TypeError, ValueError) as fault:
             raise DamagedError(f"{self.path} is damaged: rating {number} cannot be read") from fault
@@ -317,10 +317,10 @@ def open_or_none(path: Path | None, say: Callable[[str], None]) -> Listeners | N
 
 __all__ = [
     "DamagedError",
-    "Heard",
     "History",
     "Listeners",
     "Rated",
+    "RatedEvidence",
     "StoreError",
     "default_path",
     "open_listeners",

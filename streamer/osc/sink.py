@@ -13,12 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from .._util.address import Where, _look_up, parse_destination
+from .._util.address import Where, parse_destination, resolve
 from ..core.affect import Affect
 from ..errors import InputError
 from .packets import bundles, cells, contract, message, packets
 
-__all__ = ["Mapping", "Osc", "packets", "parse_destination"]
+__all__ = ["Osc", "OscMapping", "packets", "parse_destination"]
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _STEADY = 5.0  # s without a fault until sending counts as working again: system
 _LARGEST = 3.4028234663852886e38  # that a 32-bit float holds
 
 
-class Mapping(Protocol):
+class OscMapping(Protocol):
     """One line of a map: an emission's value for an address that a host chose."""
 
     @property
@@ -77,8 +77,8 @@ class Osc:
         *,
         contract: bool = True,
         cells: bool = False,
-        maps: Sequence[Mapping] = (),
-        channel_maps: Callable[[int], Sequence[Mapping]] | None = None,
+        maps: Sequence[OscMapping] = (),
+        channel_maps: Callable[[int], Sequence[OscMapping]] | None = None,
     ) -> None:
         if not (contract or cells or maps or channel_maps):
             raise InputError(f"OSC destination {destination!r}: without the contract it needs a map or the cells")
@@ -166,7 +166,7 @@ class Osc:
 class _Stream:
     """What is remembered of one channel, or of all sound where they are not tracked separately."""
 
-    maps: tuple[Mapping, ...]
+    maps: tuple[OscMapping, ...]
     cells_at: float = -math.inf  # s of the stream
 
     def cells_due(self, now: float) -> bool:
@@ -190,7 +190,7 @@ class _Host:
         self._thread: threading.Thread | None = None
         self._not_before = -math.inf
         try:
-            self.where: Where | None = _look_up(name, port, socket.AI_NUMERICHOST)
+            self.where: Where | None = resolve(name, port, socket.AI_NUMERICHOST)
             self._literal = True
             return
         except UnicodeError as fault:
@@ -214,7 +214,7 @@ class _Host:
 
     def _look(self) -> None:
         with suppress(OSError):
-            found = _look_up(self._name, self._port)
+            found = resolve(self._name, self._port)
             if found != self.where:
                 self.where = found
         self._not_before = time.monotonic() + _LOOK_AGAIN

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 UNWRITABLE = (soundfile.SoundFileError, RuntimeError, AssertionError, OSError)  # all that soundfile was seen to raise
 
 
-class Saving:
+class AudioRecorder:
     """An engine that hands everything on to ``engine`` and writes each sample that it is given to ``path``.
 
     The file (WAV in its 64-bit form RF64, which has no limit of 4 GB; 32-bit floats, the source's own rate and

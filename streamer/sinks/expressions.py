@@ -20,7 +20,7 @@ Range = tuple[float, float]
 
 LONGEST = 1000  # characters
 DEEPEST = 100  # operations within each other: a sum of so many terms
-CELLS = 11  # on a side of the heatmap
+SIDE = 11  # on a side of the heatmap
 
 SIGNED: Range = (-1.0, 1.0)
 UNIT: Range = (0.0, 1.0)
@@ -142,7 +142,7 @@ def _call(name: str, arguments: list[ast.expr], depth: int) -> Value:
 
 
 def _index(number: int) -> bool:
-    return not isinstance(number, bool) and 0 <= number < CELLS
+    return not isinstance(number, bool) and 0 <= number < SIDE
 
 
 def _divide(one: float, other: float) -> float:

@@ -100,7 +100,7 @@ class Timeline:
         return blended(self._older, self._newer, (moment - self._start) / self._span)
 
 
-class Outlet:
+class OutputScheduler:
     """A sink that passes emissions on to others, as ``controls`` say while it runs.
 
     Parameters

@@ -11,7 +11,7 @@ import soundfile
 
 from ..core.protocols import Block
 from ..errors import AudioFileError
-from .base import Feed
+from .base import ThreadedSource
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ SHORTEST = 0.5  # s: one emission
 UNDECODABLE = (soundfile.SoundFileError, RuntimeError, TypeError, ValueError)  # all that soundfile was seen to raise
 
 
-class AudioFile(Feed):
+class AudioFile(ThreadedSource):
     """A sound file at its own rate and with all its channels; never more than one block of it is in memory.
 
     ``paced``: each block comes when it would have sounded, as from a device; otherwise as fast as it is taken.

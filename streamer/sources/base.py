@@ -10,7 +10,7 @@ from ..core.protocols import Block
 ROOM_POLL = 0.002  # s between two looks for room; a ring holds a thousand times as much
 
 
-class Pace:
+class RealtimePacer:
     """When each block of a recording is due, played as if live.
 
     A block is due when its last sample would have sounded, counted from the start of the recording and not from the
@@ -28,7 +28,7 @@ class Pace:
         return self._start + frames / self._rate - self._clock()
 
 
-class Feed(ABC):
+class ThreadedSource(ABC):
     """Base of ``Memory`` and ``AudioFile``: they say what the blocks are, this hands them on from its own thread."""
 
     live = False
@@ -108,7 +108,7 @@ class Feed(ABC):
 
     def _feed(self, write: Callable[[Block], int]) -> None:
         try:
-            pace = Pace(self._rate) if self._paced else None
+            pace = RealtimePacer(self._rate) if self._paced else None
             sent = 0
             for block in self.blocks():
                 sent += len(block)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.protocols import Block
-from .base import Feed
-from .demo_synth import Band
+from .base import ThreadedSource
+from .demo_synth import Synthesizer
 
 Sound = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ SECTIONS = (
 )
 _TAIL = 1.5  # seconds in which a section rings out over the beginning of the next
 _LOUDNESS = {"happy": -14.0, "tense": -11.0, "sad": -22.5, "calm": -21.0}  # dB, root mean square before the mix
-# Reverb, air and drive, as in Band.mix.
+# Reverb, air and drive, as in Synthesizer.mix.
 _DESK = {
     "happy": (0.12, 0.02, 0.4),
     "tense": (0.10, 0.15, 0.4),
@@ -55,7 +55,7 @@ def demo_piece(rate: int = 24000, seed: int = 0) -> NDArray[np.float32]:
     for section in SECTIONS:
         # Each mood has its own stream of chance, so that none changes when another is rewritten; RandomState's is the
         # one that NumPy promises to keep (NEP 19).
-        band = Band(rate, section.end - section.start + _TAIL, np.random.RandomState([seed, section.quadrant]))
+        band = Synthesizer(rate, section.end - section.start + _TAIL, np.random.RandomState([seed, section.quadrant]))
         _SCORES[section.name](band)
         sound = 10 ** (_LOUDNESS[section.name] / 20) * band.mix(*_DESK[section.name])
         start, tail = round(section.start * rate), round(_TAIL * rate)
@@ -68,7 +68,7 @@ def demo_piece(rate: int = 24000, seed: int = 0) -> NDArray[np.float32]:
     return (0.9 / np.max(np.abs(piece)) * piece).astype(np.float32)
 
 
-class DemoSource(Feed):
+class DemoSource(ThreadedSource):
     """The piece over and over, paced as live, as a Source."""
 
     def __init__(self, rate: int = 24000, paced: bool = True, repeat: bool = True) -> None:
@@ -86,7 +86,7 @@ class DemoSource(Feed):
                 return
 
 
-def _happy(band: Band) -> None:
+def _happy(band: Synthesizer) -> None:
     """C major, 150 to the minute, ten bars: rock and roll with a leaping bass, brass, claps and a shouted hook."""
     beat = 0.4
     for at, pitch, beats in _HOOK:
@@ -125,7 +125,7 @@ _HOOK = [  # beat, pitch, beats
 ]  # fmt: skip
 
 
-def _tense(band: Band) -> None:
+def _tense(band: Synthesizer) -> None:
     """Round the diminished sevenths, 180 to the minute, twelve bars: riffs of semitones and tritones, and a scream."""
     beat = 1 / 3
     for bar, root in enumerate((40, 46, 43, 49, 41, 47, 44, 38, 40, 46, 43, 37)):
@@ -164,7 +164,7 @@ _RIFFS = [  # semitones over the root, in eighths
 ]
 
 
-def _sad(band: Band) -> None:
+def _sad(band: Synthesizer) -> None:
     """A minor, 60 to the minute, four bars: the chromatic lament bass, a soft piano, and a voice that only sighs."""
     lament = [
         ((45, 57, 60, 64), 77, 76),  # A minor; the voice leans on the note above and falls
@@ -186,7 +186,7 @@ def _sad(band: Band) -> None:
         band.sung(start + 0.6, resolved, 0.95, 0.10, "ou")
 
 
-def _calm(band: Band) -> None:
+def _calm(band: Synthesizer) -> None:
     """F major with ninths, 60 to the minute in twelve eighths: a warm pad, a slow guitar, a bell now and then."""
     chords = [
         (41, 53, 57, 60, 67),  # F with its ninth
@@ -204,4 +204,4 @@ def _calm(band: Band) -> None:
         band.bell(start + 1.0, chord[4] + 12, 2.5, 0.05)
 
 
-_SCORES: dict[str, Callable[[Band], None]] = {"happy": _happy, "tense": _tense, "sad": _sad, "calm": _calm}
+_SCORES: dict[str, Callable[[Synthesizer], None]] = {"happy": _happy, "tense": _tense, "sad": _sad, "calm": _calm}

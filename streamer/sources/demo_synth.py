@@ -21,7 +21,7 @@ _VOWELS = {
 }
 
 
-class Band:
+class Synthesizer:
     """Places notes on a track of ``seconds`` at ``rate``; times in seconds, pitches as MIDI numbers (A4 = 69)."""
 
     def __init__(self, rate: int, seconds: float, chance: RandomState) -> None:

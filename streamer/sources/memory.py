@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike
 
 from ..core.protocols import Block
 from ..errors import InputError
-from .base import Feed
+from .base import ThreadedSource
 
 
-class Memory(Feed):
+class Memory(ThreadedSource):
     """Samples (n,) or (n, channels) at ``rate``, handed on in blocks of ``block`` frames, as fast as they are taken.
 
     ``paced``: as if live. Raises InputError for another shape, a rate or a block size below 1.

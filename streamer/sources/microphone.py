@@ -14,8 +14,8 @@ from ..core.protocols import Block
 from ..errors import DeviceError
 from .devices import listing, pulseaudio
 from .devices.capture import CLOSING, LIMIT, Capture, Message, Sound
-from .devices.channel_format import Fit, choose
-from .devices.gap_filler import Timeline
+from .devices.channel_format import FormatAdapter, choose
+from .devices.gap_filler import GapFiller
 from .devices.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,8 @@ class Microphone:
             raise
         self._held: list[Capture] = []  # thrown away, and held by a driver
         self._identity = Identity(self._device, inputs)
-        self._fit = Fit(self._device, self.rate, self._picks, self._opened)
-        self._timeline = Timeline(self.rate)
+        self._fit = FormatAdapter(self._device, self.rate, self._picks, self._opened)
+        self._timeline = GapFiller(self.rate)
         self._quiet_block = np.zeros((max(1, round(PIECE * self.rate)), self.channels), dtype=np.float32)
         self._write: Callable[[Block], int] | None = None
         self._thread: threading.Thread | None = None
@@ -150,7 +150,9 @@ class Microphone:
         self._thread = threading.Thread(target=self._run, name=f"source {self.name}", daemon=True)
         self._thread.start()
         if (wanted := pulseaudio.source()) is not None and self._device.host_api == "ALSA":
-            threading.Thread(target=self._watch, args=(pulseaudio.Watch(wanted),), name="pinned", daemon=True).start()
+            threading.Thread(
+                target=self._watch, args=(pulseaudio.PulseSourceWatch(wanted),), name="pinned", daemon=True
+            ).start()
 
     def stop(self) -> None:
         """Close the device; may be called twice, and before ``start``. A driver that hangs in it is left to itself."""
@@ -276,10 +278,10 @@ class Microphone:
         if found is None or found.index is None or self._capture is None:
             self._give_up("it is not there")
             return
-        self._fit = Fit(found, self.rate, self._picks, self._opened)
+        self._fit = FormatAdapter(found, self.rate, self._picks, self._opened)
         self._capture.open(found.index, self._fit.channels, self._fit.rate)
 
-    def _watch(self, watch: pulseaudio.Watch) -> None:
+    def _watch(self, watch: pulseaudio.PulseSourceWatch) -> None:
         while not self._over.is_set():
             capture = self._capture
             if capture is not None and self._reading and watch.strayed(capture.pid):

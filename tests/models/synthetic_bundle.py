@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 from valaro.models import Bundle
-from valaro.models.acoustic.activity import CLASSES, Judge
+from valaro.models.acoustic.activity import CLASSES, ActivityClassifier
 from valaro.models.acoustic.gmm import GMM
 from valaro.models.bundle import FUSION, Projection
 from valaro.models.decoders.aeg import AffectiveGMM
@@ -82,13 +82,13 @@ def synthetic_lstm() -> LSTM:
     return LSTM(exported([network.eval()]))
 
 
-def synthetic_judge(hidden: int = 4, seed: int = 5) -> Judge:
+def synthetic_judge(hidden: int = 4, seed: int = 5) -> ActivityClassifier:
     """Random weights: it says something of everything, and means nothing."""
     rng = np.random.default_rng(seed)
     shapes = ((texture.SIZE,), (texture.SIZE, hidden), (hidden,), (hidden, len(CLASSES)), (len(CLASSES),))
     mean, slopes, *others = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
     scale = rng.uniform(0.5, 2.0, texture.SIZE).astype(np.float32)
-    return Judge(mean, scale, np.float32(0.1) * slopes, *others)
+    return ActivityClassifier(mean, scale, np.float32(0.1) * slopes, *others)
 
 
 def random_evidence(emissions: int, components: int = 8, seed: int = 3) -> list[Evidence]:

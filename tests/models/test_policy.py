@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from valaro.models import Bundle
-from valaro.models.acoustic.activity import CLASSES, Judge
+from valaro.models.acoustic.activity import CLASSES, ActivityClassifier
 from valaro.models.features import texture
 from valaro.models.features.frame import BLOCK, BLOCKS, EMISSION, RATE
 from valaro.models.snapshot import restored, snapshot
@@ -60,7 +60,9 @@ def judged() -> Bundle:
     output[0, [MUSIC, NOISE]] = -5.0, 5.0
     centre, slope = 0.85 * one + 0.15 * other, 4 * direction / (direction**2).sum()
     never_speech = np.array([0.0, -20.0, 0.0], dtype=np.float32)
-    judge = Judge(centre.astype(np.float32), scale, slope, np.zeros(1, dtype=np.float32), output, never_speech)
+    judge = ActivityClassifier(
+        centre.astype(np.float32), scale, slope, np.zeros(1, dtype=np.float32), output, never_speech
+    )
     return replace(full_bundle(), judge=judge)
 
 

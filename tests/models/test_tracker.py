@@ -15,8 +15,8 @@ from valaro.models.features import texture
 from valaro.models.features.frame import BLOCK, BLOCKS, EMISSION, HOP_COLUMNS, RATE, FeatureExtractor
 from valaro.models.grid import CELLS
 from valaro.models.tracker import Tracker, TrackerState
-from valaro.models.training.corpus.decoding import heatmaps, pooled, stream_theta, tell
-from valaro.models.training.corpus.measure import Heard, measure
+from valaro.models.training.corpus.decoding import decode, heatmaps, pooled, stream_theta
+from valaro.models.training.corpus.measure import ClipFeatures, measure
 from valaro.streamer import Engine
 
 from .synthetic_bundle import full_bundle, random_evidence
@@ -146,15 +146,15 @@ def test_an_unknown_decoder_is_refused(bundle: Bundle) -> None:
 
 
 @pytest.fixture(scope="module")
-def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
+def heard(tmp_path_factory: pytest.TempPathFactory) -> ClipFeatures:
     """SOUND as training has it: rows in a file of the cache."""
     path = tmp_path_factory.mktemp("heard") / "rows.npy"
     np.save(path, measure(SOUND))
-    return Heard(path)
+    return ClipFeatures(path)
 
 
 @pytest.mark.parametrize("decoder", [*DECODERS, FUSION])
-def test_what_is_scored_is_what_the_live_chain_says(bundle: Bundle, heard: Heard, decoder: str) -> None:
+def test_what_is_scored_is_what_the_live_chain_says(bundle: Bundle, heard: ClipFeatures, decoder: str) -> None:
     scored = heatmaps(bundle, heard, decoder)
     _, rows = tracked(Tracker(bundle, decoder), SOUND)
     np.testing.assert_allclose(scored, rows, atol=1e-5)
@@ -164,7 +164,7 @@ def test_what_is_scored_is_what_the_live_chain_says(bundle: Bundle, heard: Heard
     assert np.ptp(scored, axis=0).max() > 0.01  # it is no constant that was compared
 
 
-def test_what_was_heard_comes_back_from_the_file(bundle: Bundle, heard: Heard, moments: list[Moment]) -> None:
+def test_what_was_heard_comes_back_from_the_file(bundle: Bundle, heard: ClipFeatures, moments: list[Moment]) -> None:
     assert heard.emissions == EMISSIONS
     assert heard.log_mel.shape == (EMISSIONS * HOPS_PER_EMISSION, MELS)
     log_mel = heard.log_mel.reshape(EMISSIONS, *SHAPES["log_mel"])
@@ -176,8 +176,8 @@ def test_what_was_heard_comes_back_from_the_file(bundle: Bundle, heard: Heard, m
         assert bool(heard.sounding[i]) == active
 
 
-def test_one_telling_serves_every_pool(bundle: Bundle, heard: Heard) -> None:
-    told = tell(bundle, heard)
+def test_one_telling_serves_every_pool(bundle: Bundle, heard: ClipFeatures) -> None:
+    told = decode(bundle, heard)
     assert told.names == DECODERS
     assert told.log_heatmaps.shape == (3, EMISSIONS, CELLS)
     for decoder in (*DECODERS, FUSION):
@@ -254,6 +254,6 @@ def test_the_scored_stream_of_a_clip_that_ends_within_an_emission_has_only_whole
 ) -> None:
     samples = music(1.8)
     np.save(tmp_path / "rows.npy", measure(samples))
-    scored = heatmaps(bundle, Heard(tmp_path / "rows.npy"))
+    scored = heatmaps(bundle, ClipFeatures(tmp_path / "rows.npy"))
     assert scored.shape == (3, CELLS)
     np.testing.assert_allclose(scored, tracked(Tracker(bundle), samples)[1], atol=1e-5)

@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from valaro.streamer.listeners.evidence import Rated, RatedEvidence
 from valaro.streamer.listeners.export import to_json
-from valaro.streamer.listeners.store import Heard, Listeners, Rated
+from valaro.streamer.listeners.store import Listeners
 
 
-def some_heard(seed: int = 0, bundle: str = "a" * 64) -> Heard:
+def some_heard(seed: int = 0, bundle: str = "a" * 64) -> RatedEvidence:
     numbers = np.random.default_rng(seed)
     theta, heatmap = (numbers.dirichlet(np.ones(size)).astype(np.float32) for size in (8, 121))
-    return Heard(theta, heatmap, numbers.standard_normal((3, 163)).astype(np.float32), bundle, "1")
+    return RatedEvidence(theta, heatmap, numbers.standard_normal((3, 163)).astype(np.float32), bundle, "1")
 
 
 HEARD = some_heard()

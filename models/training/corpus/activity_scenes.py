@@ -25,7 +25,7 @@ from ..synthesis import acoustics, augment, noises, speech
 from ..synthesis.acoustics import Samples
 from ..synthesis.augment import microphone, phone, random_augmentation
 from ..synthesis.noises import NOISES, chatter, decibels, level
-from .examples import Say
+from .examples import Progress
 from .measure import layout, measure
 from .splits import joined_in_pairs
 
@@ -108,7 +108,7 @@ class Scenes(NamedTuple):
             yield self.where(self.scene == number)
 
 
-def materials(data: Path, say: Say = print) -> list[Material]:
+def materials(data: Path, say: Progress = print) -> list[Material]:
     """What is under ``data``, in folds. Raises DataError if there is no music of five folds, or no eSpeak NG."""
     speech.require_program()
     folder = read_folder(data)

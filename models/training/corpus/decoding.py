@@ -10,10 +10,10 @@ from ...decoders.base import HOPS_PER_EMISSION, Evidence
 from ...decoders.fusion import Pool
 from ...features.frame import BLOCKS, EMISSION, RATE
 from ...grid import CELLS
-from .measure import Heard
+from .measure import ClipFeatures
 
 
-class Told(NamedTuple):
+class DecoderOutputs(NamedTuple):
     """Each decoder's own log heatmaps of one clip, before any pool."""
 
     names: tuple[str, ...]  # of the decoders
@@ -23,7 +23,7 @@ class Told(NamedTuple):
     rest: NDArray[np.float64]  # (121,): the neutral heatmap
 
 
-def stream_theta(bundle: Bundle, heard: Heard) -> NDArray[np.float64]:
+def stream_theta(bundle: Bundle, heard: ClipFeatures) -> NDArray[np.float64]:
     """The topic posterior at each emission of a clip, as the live chain has it: (emissions, K)."""
     posteriors = bundle.acoustic.posteriors(bundle.projection(heard.vectors[: heard.emissions * BLOCKS]))
     state = bundle.topics.init()
@@ -35,7 +35,7 @@ def stream_theta(bundle: Bundle, heard: Heard) -> NDArray[np.float64]:
     return rows
 
 
-def tell(bundle: Bundle, heard: Heard) -> Told:
+def decode(bundle: Bundle, heard: ClipFeatures) -> DecoderOutputs:
     """Fold every decoder of the bundle over a clip, waiting in silence as the tracker does."""
     theta, textures, log_mel, sounding = stream_theta(bundle, heard), heard.textures, heard.log_mel, heard.sounding
     decoders = list(bundle.decoders.values())
@@ -54,10 +54,10 @@ def tell(bundle: Bundle, heard: Heard) -> Told:
         presence[i] = before = 1.0 if sounding[i] else before * fading
         out[:, i] = told
     rest = bundle.affective.heatmap(bundle.topics.theta(bundle.topics.init()))
-    return Told(tuple(bundle.decoders), out, theta.astype(np.float32), presence, rest)
+    return DecoderOutputs(tuple(bundle.decoders), out, theta.astype(np.float32), presence, rest)
 
 
-def pooled(told: Told, pool: Pool) -> NDArray[np.float64]:
+def pooled(told: DecoderOutputs, pool: Pool) -> NDArray[np.float64]:
     """The heatmaps (E, 121) that the tracker would emit with this pool."""
     order = [told.names.index(name) for name in pool.names]
     heatmaps = pool(told.log_heatmaps[order].astype(np.float64), pool.shares(told.theta.astype(np.float64)))
@@ -65,6 +65,6 @@ def pooled(told: Told, pool: Pool) -> NDArray[np.float64]:
     return presence * heatmaps + (1.0 - presence) * told.rest
 
 
-def heatmaps(bundle: Bundle, heard: Heard, decoder: str = FUSION) -> NDArray[np.float64]:
+def heatmaps(bundle: Bundle, heard: ClipFeatures, decoder: str = FUSION) -> NDArray[np.float64]:
     """The heatmap at each emission of a clip: (emissions, 121), as the live chain gives it."""
-    return pooled(tell(bundle, heard), bundle.pool(decoder))
+    return pooled(decode(bundle, heard), bundle.pool(decoder))

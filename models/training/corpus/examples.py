@@ -17,11 +17,11 @@ from ..datasets.unlabelled import read_teacher
 from ..synthesis import acoustics, augment
 from ..synthesis.augment import random_augmentation, under
 from ..synthesis.midi_render import render_all
-from .measure import Heard, _digest, layout, measure
+from .measure import ClipFeatures, _digest, layout, measure
 from .splits import joined_in_pairs
 from .targets import of_trace
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 SETS = ("4q", "emopia", "vgmidi")  # whose labels are heatmaps' own: fitted to and scored
 TRACES = (
@@ -46,14 +46,14 @@ class Example:
     set: str
     group: str
     fold: int
-    heard: Heard
+    heard: ClipFeatures
     quadrant: int | None = None
     points: Points | None = None
     trace: Trace | None = None
     moods: tuple[str, ...] | None = None
     feelings: tuple[float, ...] | None = None
     teacher: NDArray[np.float32] | None = None
-    altered: tuple[Heard, ...] = ()
+    altered: tuple[ClipFeatures, ...] = ()
 
     @cached_property
     def histogram(self) -> NDArray[np.float32]:
@@ -70,7 +70,7 @@ class Example:
         return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
 
 
-def gather(data: Path, say: Say = print, *, altered: int = 0, condition: str | None = None) -> list[Example]:
+def gather(data: Path, say: Progress = print, *, altered: int = 0, condition: str | None = None) -> list[Example]:
     """Read, render and measure all annotated clips under ``data``; what is missing or broken is said and left out.
 
     ``altered``: how many altered copies of each clip of ``SETS`` and of Emotify to measure too. ``condition``: hear
@@ -93,7 +93,7 @@ def gather(data: Path, say: Say = print, *, altered: int = 0, condition: str | N
     speech = tuple(r.path for r in folder.open_music if r.kind == "speech")
     make: Callable[[], Extractor] = partial(_conditioned, condition) if condition else _extractor
     measured = _measured(audio, make, condition or "", say, condition or "clean")
-    copies: dict[str, list[Heard]] = {}
+    copies: dict[str, list[ClipFeatures]] = {}
     for k in range(altered):
         readable = [(name, path) for name, path in (*recordings, *midi.items(), *felt) if name in measured]
         drawn_from = f"altered {k} {[file_stamp(path) for path in speech]}"
@@ -105,10 +105,10 @@ def gather(data: Path, say: Say = print, *, altered: int = 0, condition: str | N
 
 def _examples(
     folder: DataFolder,
-    measured: dict[str, Heard],
-    copies: dict[str, list[Heard]],
+    measured: dict[str, ClipFeatures],
+    copies: dict[str, list[ClipFeatures]],
     traced: dict[str, Trace],
-    say: Say,
+    say: Progress,
 ) -> Sequence[Example]:
     taught = {name: read_teacher(path) for name, path in folder.teacher.items()}
 
@@ -176,7 +176,7 @@ def _drawn(samples: NDArray[np.float32], purpose: str) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(samples.tobytes()), zlib.crc32(purpose.encode())])
 
 
-def _rendered(midi: Sequence[tuple[str, Path]], say: Say) -> dict[str, Path]:
+def _rendered(midi: Sequence[tuple[str, Path]], say: Progress) -> dict[str, Path]:
     if not midi:
         return {}
     try:
@@ -190,15 +190,15 @@ def _rendered(midi: Sequence[tuple[str, Path]], say: Say) -> dict[str, Path]:
 
 
 def _measured(
-    audio: Sequence[tuple[str, Path]], make: Callable[[], Extractor], what: str, say: Say, shown: str
-) -> dict[str, Heard]:
+    audio: Sequence[tuple[str, Path]], make: Callable[[], Extractor], what: str, say: Progress, shown: str
+) -> dict[str, ClipFeatures]:
     progress = partial(_progress, say, f"measured ({shown})")
     extracted = extract_all(audio, make, layout() + (_alterations() + what if what else ""), progress=progress)
     for line in extracted.skipped.values():
         say(f"skipped: {line}")
     measured = {}
     for clip in extracted.paths:
-        heard = Heard(extracted.paths[clip])
+        heard = ClipFeatures(extracted.paths[clip])
         if heard.emissions:
             measured[clip] = heard
         else:
@@ -210,6 +210,6 @@ def _alterations() -> str:
     return _digest(Path(str(module.__file__)) for module in (acoustics, augment))
 
 
-def _progress(say: Say, what: str, done: int, total: int) -> None:
+def _progress(say: Progress, what: str, done: int, total: int) -> None:
     if done % 100 == 0 or done == total:
         say(f"{what} {done} of {total}")

@@ -19,7 +19,7 @@ _COLUMNS = texture.SIZE + 2 + HOPS * _MELS  # texture, its weight, whether there
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class ClipFeatures:
     """What the live chain measures of one clip, block by block (100 ms): a file of the cache, mapped while in use."""
 
     path: Path
@@ -67,7 +67,7 @@ class Heard:
 
 
 def measure(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """24 kHz mono sound -> the rows of ``Heard``: what the live chain computes."""
+    """24 kHz mono sound -> the rows of ``ClipFeatures``: what the live chain computes."""
     extractor = FeatureExtractor()
     state, textured = extractor.init(), texture.init()
     rows = np.empty((samples.size // BLOCK, _COLUMNS), dtype=np.float32)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ...acoustic.activity import CLASSES, Judge
+from ...acoustic.activity import CLASSES, ActivityClassifier
 from ...errors import DataError
 from ...features.frame import EMISSION
 from ..cache import RATE, load_audio
@@ -28,7 +28,7 @@ from ..corpus.activity_scenes import (
     materials,
     noise_of,
 )
-from ..corpus.examples import Say
+from ..corpus.examples import Progress
 from ..datasets.folder import read_folder
 from ..fit.activity import fit_judge, gather_scenes, verdicts
 from ..synthesis.acoustics import Samples
@@ -52,7 +52,7 @@ Counts: TypeAlias = NDArray[np.int64]  # (3, 3): truth by verdict
 Report: TypeAlias = dict[str, Any]
 
 
-def evaluate_activity(data: Path, *, seed: int = 0, progress: Say = print) -> Report:
+def evaluate_activity(data: Path, *, seed: int = 0, progress: Progress = print) -> Report:
     """``valaro evaluate --activity``: five folds, each judged by a judge that was fitted to the other four.
 
     Returns shares, 0..1, by table:
@@ -88,7 +88,7 @@ class _Tally:
         self.counts: dict[tuple[str, str], Counts] = {}
         self.onset = {name: np.zeros((len(SECONDS_HEARD), 2)) for name in CLASSES}
 
-    def add(self, name: str, place: str, found: Scenes, judge: Judge) -> None:
+    def add(self, name: str, place: str, found: Scenes, judge: ActivityClassifier) -> None:
         counts = self.counts.setdefault((name, place), np.zeros((3, 3), dtype=np.int64))
         for stream in found.streams():
             said, label = verdicts(judge, stream), int(stream.label[0])
@@ -222,7 +222,7 @@ def _changing(material: Material, before: str, after: str) -> Makes:
         yield np.concatenate(sounds).astype(np.float32), np.repeat([labels[before], labels[after]], _BEFORE)
 
 
-def _waits(judge: Judge, found: Scenes) -> list[float]:
+def _waits(judge: ActivityClassifier, found: Scenes) -> list[float]:
     """Seconds from each change until music is told from what is none; infinite where it never was."""
     waits = []
     for stream in found.streams():
@@ -238,7 +238,7 @@ def _spread(waits: Sequence[float]) -> Mapping[str, float | None]:
 
 
 def _never_heard(
-    heard: Mapping[int, Sequence[tuple[str, Scenes]]], material: Material, seed: int, progress: Say
+    heard: Mapping[int, Sequence[tuple[str, Scenes]]], material: Material, seed: int, progress: Progress
 ) -> dict[str, float]:
     """Each kind of noise, judged by one that was fitted to the other folds' scenes without any of that kind."""
     others = [part for fold, parts in heard.items() for part in parts if fold != material.fold]

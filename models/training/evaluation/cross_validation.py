@@ -11,8 +11,8 @@ from ...bundle import FUSION, Bundle
 from ...decoders.fusion import Pool, smoothed
 from ...errors import DataError
 from ..corpus import items
-from ..corpus.decoding import Told, pooled, tell
-from ..corpus.examples import NEVER, SETS, Example, Say
+from ..corpus.decoding import DecoderOutputs, decode, pooled
+from ..corpus.examples import NEVER, SETS, Example, Progress
 from ..corpus.items import Item, course
 from ..corpus.splits import Fold, grouped_folds
 from ..fit import fusion
@@ -37,19 +37,19 @@ class OutOfFold(NamedTuple):
 
     example: Example
     fold: int
-    told: Told
-    altered: Told | None = None
+    told: DecoderOutputs
+    altered: DecoderOutputs | None = None
 
 
 def learn_folds(
-    examples: Sequence[Example], folds: Sequence[int], seed: int, progress: Say, *, whole: bool = False
+    examples: Sequence[Example], folds: Sequence[int], seed: int, progress: Progress, *, whole: bool = False
 ) -> None:
     """Learn the networks that leave out one fold each (and the one that leaves out none) side by side."""
     parts = [[e for e in examples if e.fold != fold] for fold in folds] + ([list(examples)] if whole else [])
     learning().learn_all(parts, seed, progress)
 
 
-def split(examples: Sequence[Example], progress: Say) -> tuple[list[Example], list[int]]:
+def split(examples: Sequence[Example], progress: Progress) -> tuple[list[Example], list[int]]:
     """The examples, and the folds to test on. A set that cannot be tested is said, and left out of no training.
 
     Raises:
@@ -72,7 +72,7 @@ def split(examples: Sequence[Example], progress: Say) -> tuple[list[Example], li
     return [replace(e, fold=NEVER) if e.set in untested else e for e in examples], sorted(found)
 
 
-def fold_bundle(examples: Sequence[Example], fold: int, seed: int, progress: Say = quietly) -> Bundle:
+def fold_bundle(examples: Sequence[Example], fold: int, seed: int, progress: Progress = quietly) -> Bundle:
     """The decoders fitted without one fold of each set."""
     progress(f"fold {fold}: fitting without it")
     return fit([e for e in examples if e.fold != fold], seed=seed, progress=progress)
@@ -86,8 +86,8 @@ def out_of_fold(bundle: Bundle, examples: Sequence[Example], fold: int) -> Itera
     """The fold's clips, told by decoders that were fitted without it."""
     for example in examples:
         if example.fold == fold:
-            copies = [tell(bundle, heard) for heard in example.altered[:1]]
-            yield OutOfFold(example, fold, tell(bundle, example.heard), *copies)
+            copies = [decode(bundle, heard) for heard in example.altered[:1]]
+            yield OutOfFold(example, fold, decode(bundle, example.heard), *copies)
 
 
 def item_of(example: Example) -> Item:
@@ -107,7 +107,7 @@ def fit_pools(outside: Sequence[OutOfFold]) -> dict[str, Pool]:
     if components.size != size:  # a kind that is trained on and never tested
         components, kinds = np.zeros(size, dtype=np.int64), [kinds[0]]
     wanted = {FUSION: tuple(names)} | {name: (name,) for name in names}
-    fitted: dict[str, list[fusion.Pool]] = {name: [] for name in wanted}
+    fitted: dict[str, list[fusion.PoolWeights]] = {name: [] for name in wanted}
     for kind in kinds:
         rows = [row for row in outside if row.example.set in KINDS[kind]]
         targets, logs = [], []

@@ -13,7 +13,7 @@ from ...decoders.fusion import alone
 from ...errors import DataError
 from ...grid import CELL_AROUSAL, CELL_VALENCE
 from ..corpus.decoding import pooled
-from ..corpus.examples import SETS, TRACES, Example, Say, gather
+from ..corpus.examples import SETS, TRACES, Example, Progress, gather
 from ..datasets.folder import read_folder
 from ..fit import aeg
 from ..fit.bundle import ALTERED, learning
@@ -41,7 +41,7 @@ from .report import Figures, Report, drops, join
 
 
 def evaluate(
-    data: Path, *, bundle: Path | None = None, seed: int = 0, robust: bool = True, progress: Say = print
+    data: Path, *, bundle: Path | None = None, seed: int = 0, robust: bool = True, progress: Progress = print
 ) -> tuple[Report, dict[str, Calibration]]:
     """``valaro evaluate``: cross-validated figures of the recipe, or those of a ``bundle`` as it is.
 
@@ -68,7 +68,7 @@ def evaluate(
     )
 
 
-def _functionals(data: Path, progress: Say) -> dict[str, NDArray[np.float64]]:
+def _functionals(data: Path, progress: Progress) -> dict[str, NDArray[np.float64]]:
     """eGeMAPS of the 4Q clips, by id; none where openSMILE is not installed."""
     try:
         found, skipped = baselines.egemaps([(clip.id, clip.path) for clip in read_folder(data).four_q])
@@ -86,7 +86,7 @@ def measure(
     *,
     bundle: Bundle | None = None,
     seed: int = 0,
-    progress: Say = print,
+    progress: Progress = print,
     functionals: Callable[[], Mapping[str, NDArray[np.floating]]] = dict,
 ) -> tuple[Report, dict[str, Calibration]]:
     """Fit on four fifths, score the streamed heatmaps on the last fifth, five times; grouped splits.
@@ -196,7 +196,7 @@ def _baselines(
     pools: FoldPools,
     functionals: Mapping[str, NDArray[np.floating]],
     seed: int,
-    progress: Say,
+    progress: Progress,
 ) -> Figures:
     """What knows less, in the same tables: the global prior, one heatmap a clip, and classifiers of whole clips."""
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
@@ -239,7 +239,7 @@ def _svm(
     tested: Sequence[Example],
     features: Callable[[Example], NDArray[np.floating]],
     seed: int,
-    progress: Say,
+    progress: Progress,
 ) -> dict[str, float]:
     truth, groups = np.array([e.quadrant for e in known], dtype=np.intp), [e.group for e in known]
     train, test = (np.stack([features(e) for e in chosen]).astype(np.float64) for chosen in (known, tested))
@@ -254,7 +254,7 @@ def _svm(
 COMPONENT_COUNTS = (8, 16, 32, 48, 96)  # of each kind's mixture
 
 
-def component_curve(data: Path, *, seed: int = 0, progress: Say = print) -> Report:
+def component_curve(data: Path, *, seed: int = 0, progress: Progress = print) -> Report:
     """The AEG decoder alone with more and fewer components: what ``aeg.COMPONENTS`` was chosen by.
 
     Raises:

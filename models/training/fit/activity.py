@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...acoustic import activity
-from ...acoustic.activity import CLASSES, LIMIT, Judge
+from ...acoustic.activity import CLASSES, LIMIT, ActivityClassifier
 from ..corpus.activity_scenes import KINDS, MUSIC, OPEN, Material, Scenes, materials, scenes
-from ..corpus.examples import Say
+from ..corpus.examples import Progress
 
 NETWORKS = 4  # averaged: what one makes up where nothing was heard, the others do not
 HIDDEN = 32  # units of each
 EPOCHS = 16
 BATCH = 512
-RATE, DECAY = 6e-3, 1e-2
+LEARNING_RATE, DECAY = 6e-3, 1e-2
 STRIDE = {"music": 4, "altered": 4}  # emissions of music between those that are learnt from
 FEWEST = 2  # emissions heard before an answer is asked for
 # Said of music in favour, in nats: to call music noise spoils the show, to call a moment's noise music hardly does.
@@ -24,7 +24,7 @@ FAVOUR = 1.0
 
 
 class _Network(NamedTuple):
-    """As in ``Judge``."""
+    """As in ``ActivityClassifier``."""
 
     hidden: NDArray[np.float32]
     hidden_bias: NDArray[np.float32]
@@ -32,7 +32,7 @@ class _Network(NamedTuple):
     output_bias: NDArray[np.float32]
 
 
-def fit_judge(parts: Sequence[tuple[str, Scenes]], seed: int = 0) -> Judge:
+def fit_judge(parts: Sequence[tuple[str, Scenes]], seed: int = 0) -> ActivityClassifier:
     """The network that tells the classes apart, fitted to scenes of the kinds named; deterministic given the seed."""
     textures, labels = _chosen(parts)
     mean, scale = textures.mean(axis=0), textures.std(axis=0) + 1e-6
@@ -41,7 +41,7 @@ def fit_judge(parts: Sequence[tuple[str, Scenes]], seed: int = 0) -> Judge:
     bias = np.stack([each.output_bias for each in networks]).mean(axis=0)
     bias[MUSIC] += FAVOUR
     # Side by side they are one network of all their units.
-    return Judge(
+    return ActivityClassifier(
         mean,
         scale,
         np.concatenate([each.hidden for each in networks], axis=1),
@@ -72,7 +72,7 @@ def _learnt(z: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> _Ne
         network = nn.Sequential(nn.Linear(z.shape[1], HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, len(CLASSES)))
         optimiser = torch.optim.AdamW(network.parameters(), weight_decay=DECAY)
         steps = EPOCHS * -(-len(z) // BATCH)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
         share = np.bincount(labels, minlength=len(CLASSES)) / labels.size
         loss = nn.CrossEntropyLoss(weight=torch.tensor(1 / share, dtype=torch.float32))
         x, y = torch.from_numpy(z.astype(np.float32)), torch.from_numpy(labels)
@@ -86,7 +86,7 @@ def _learnt(z: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> _Ne
     return _Network(hidden.T, hidden_bias, output.T, output_bias)
 
 
-def train_judge(data: Path, *, seed: int = 0, progress: Say = print) -> Judge:
+def train_judge(data: Path, *, seed: int = 0, progress: Progress = print) -> ActivityClassifier:
     """The judge that a bundle ships, fitted to all folds.
 
     Raises:
@@ -97,7 +97,7 @@ def train_judge(data: Path, *, seed: int = 0, progress: Say = print) -> Judge:
 
 
 def gather_scenes(
-    folds: Sequence[Material], kinds: Sequence[str], progress: Say
+    folds: Sequence[Material], kinds: Sequence[str], progress: Progress
 ) -> dict[int, list[tuple[str, Scenes]]]:
     """The scenes of each kind, by fold."""
     found: dict[int, list[tuple[str, Scenes]]] = {}
@@ -107,7 +107,7 @@ def gather_scenes(
     return found
 
 
-def verdicts(judge: Judge, stream: Scenes) -> NDArray[np.int64]:
+def verdicts(judge: ActivityClassifier, stream: Scenes) -> NDArray[np.int64]:
     """What the live chain would say at each emission of one scene: (E,), silence as what was said before it."""
     state, said = activity.init(), np.empty(len(stream.label), dtype=np.int64)
     scores = judge.scores(stream.textures)

@@ -13,7 +13,7 @@ from ...features.frame import BLOCKS, EMISSION, RATE
 from ...grid import QUADRANT_SHARE, cell_of
 from ..corpus.decoding import stream_theta
 from ..corpus.examples import Example
-from .affective import Points, Regions, fit_affective, quadrant_regions
+from .affective import Regions, WeightedPoints, fit_affective, quadrant_regions
 from .gmm import fit_gmm
 
 # Recordings and piano renders sound so unlike (a linear rule tells every frame of one from the other) that what
@@ -167,7 +167,7 @@ def fit_acoustic(kinds: Kinds, projection: Projection, spans: Mapping[str, slice
 
 def _evidence(
     examples: Sequence[Example], theta_of: Callable[[Example], NDArray[np.float64]]
-) -> tuple[NDArray[np.float64], Points | None, Regions | None]:
+) -> tuple[NDArray[np.float64], WeightedPoints | None, Regions | None]:
     """Theta rows, one every few seconds of each clip, and the labels that belong to each."""
     stride = round(_EVIDENCE_SECONDS * RATE / EMISSION)
     thetas: list[NDArray[np.float64]] = []
@@ -194,7 +194,7 @@ def _evidence(
         row += chosen.size
     if not thetas:
         raise DataError("every clip is shorter than three seconds: nothing to train on")
-    points = Points(np.concatenate(clip), np.concatenate(va), np.concatenate(weight)) if clip else None
+    points = WeightedPoints(np.concatenate(clip), np.concatenate(va), np.concatenate(weight)) if clip else None
     regions = None
     if region_clip:
         regions = quadrant_regions(*map(np.concatenate, (region_clip, region_quadrant, region_weight)))

@@ -14,7 +14,7 @@ from ...grid import CELL_AROUSAL, CELL_VALENCE, CELL_WIDTH, QUADRANT_SHARE
 SUBCELLS = 4  # nodes per side of a cell: 0.045 apart on the plane, closer than the smallest sigma
 
 
-class Points(NamedTuple):
+class WeightedPoints(NamedTuple):
     """Evidence as points of the plane, one a rater: p(e | theta) is Eq. 4's density at the point."""
 
     clip: NDArray[np.intp]  # (N,): row of theta; raters of one clip share it
@@ -39,7 +39,7 @@ def quadrant_regions(clip: NDArray[np.intp], quadrant: NDArray[np.intp], weight:
 def fit_affective(
     theta: NDArray[np.floating],
     *,
-    points: Points | None = None,
+    points: WeightedPoints | None = None,
     regions: Regions | None = None,
     mean_count: float = 10.0,
     covariance_count: float = 10.0,
@@ -96,7 +96,7 @@ def fit_affective(
     return affective
 
 
-def _check(theta: NDArray[np.float64], points: Points | None, regions: Regions | None) -> None:
+def _check(theta: NDArray[np.float64], points: WeightedPoints | None, regions: Regions | None) -> None:
     if theta.ndim != 2 or not (np.isfinite(theta).all() and theta.min() >= 0 and theta.sum(axis=1).min() > 0):
         raise DataError("topic posteriors must be finite, non-negative and not all zero in any clip")
     present = [evidence for evidence in (points, regions) if evidence is not None]
@@ -122,7 +122,7 @@ def _quadratics(affective: AffectiveGMM) -> NDArray[np.float64]:
 
 
 def _expect_points(
-    affective: AffectiveGMM, log_theta: NDArray[np.float64], points: Points, statistics: NDArray[np.float64]
+    affective: AffectiveGMM, log_theta: NDArray[np.float64], points: WeightedPoints, statistics: NDArray[np.float64]
 ) -> float:
     """Eq. 6 on every point: adds to statistics (K, 6), returns the weighted log-likelihood."""
     return add_plane_statistics(
@@ -192,7 +192,7 @@ class _Prior(NamedTuple):
     @classmethod
     def pooled(
         cls,
-        points: Points | None,
+        points: WeightedPoints | None,
         nodes: _Nodes | None,
         mean_count: float,
         covariance_count: float,

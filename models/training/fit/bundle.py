@@ -7,14 +7,14 @@ from types import ModuleType
 from ...bundle import Bundle
 from ...decoders.lstm import LSTM
 from ...errors import DataError
-from ..corpus.examples import Example, Say
+from ..corpus.examples import Example, Progress
 from .aeg import fit_aeg
 from .crf_inputs import CHAIN, fitted_chain
 
 ALTERED = 2  # copies of each recording, in other rooms and through other devices
 
 
-def fit(examples: Sequence[Example], *, seed: int = 0, progress: Say = print) -> Bundle:
+def fit(examples: Sequence[Example], *, seed: int = 0, progress: Progress = print) -> Bundle:
     """All decoders fitted to ``examples``, each calibrated to nothing yet; deterministic given the seed.
 
     Raises:

@@ -56,7 +56,7 @@ def all_targets(parts: Sequence[Targets]) -> Targets:
     return Targets(np.concatenate(mask), np.concatenate(region), np.concatenate(weight))
 
 
-class Pool(NamedTuple):
+class PoolWeights(NamedTuple):
     """h proportional to exp(bias + sum_d exponents_d log h_d): ``exponents`` (D,) >= 0, ``bias`` (121,)."""
 
     exponents: NDArray[np.float64]
@@ -97,7 +97,7 @@ def fit_pool(
     start: ArrayLike | None = None,
     ridge: float = 1e-3,
     bias_ridge: float | None = None,
-) -> Pool:
+) -> PoolWeights:
     """The log-linear pool of D decoders' ``log_heatmaps``, (n, 121) each, that gives ``targets`` the most likelihood.
 
     L-BFGS-B on the weighted mean loss in nats, exact gradient, plus ``ridge`` times the squared distance of the
@@ -122,7 +122,7 @@ def fit_pool(
 
     bounds = [(0.0, None)] * count + [(None, None)] * free
     found = minimize(loss, origin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 300})
-    return Pool(found.x[:count], found.x[count:] if free else np.zeros(CELLS))
+    return PoolWeights(found.x[:count], found.x[count:] if free else np.zeros(CELLS))
 
 
 def _counting(log_heatmaps: Sequence[NDArray[np.float64]], targets: Targets) -> tuple[NDArray[np.float64], Targets]:

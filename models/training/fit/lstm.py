@@ -23,8 +23,8 @@ from ...features.texture import SIZE
 from ...grid import CELLS, QUADRANT_SHARE
 from .. import parallel
 from ..cache import cached, is_cached
-from ..corpus.examples import TRACES, Example, Say
-from ..corpus.measure import Heard
+from ..corpus.examples import TRACES, Example, Progress
+from ..corpus.measure import ClipFeatures
 from ..datasets.unlabelled import TEACHER_SIZE, teacher_times
 from ..parallel import quietly, side_by_side
 from . import network as network_module
@@ -33,7 +33,7 @@ from .network import Network, exported
 EPOCHS = 24
 BATCH = 16
 EMISSIONS = 30  # of a crop: 15 s
-RATE = 2e-3
+LEARNING_RATE = 2e-3
 DECAY = 0.02
 DROPOUT = 0.4
 CROPS = {"4q": 1.0, "emotify": 1.0, "vgmidi": 2.0, "emopia": 1.0} | dict.fromkeys(TRACES, 1.0)  # a clip, an epoch
@@ -74,7 +74,7 @@ class _Known(NamedTuple):
     scale: NDArray[np.float32]
 
 
-def learnt(examples: Sequence[Example], seed: int, say: Say) -> bytes:
+def learnt(examples: Sequence[Example], seed: int, say: Progress) -> bytes:
     """The network fitted to ``examples``, as ONNX; kept in the cache by all that it depends on."""
 
     def compute() -> NDArray[np.uint8]:
@@ -83,7 +83,7 @@ def learnt(examples: Sequence[Example], seed: int, say: Say) -> bytes:
     return bytes(cached(_key(examples, seed), compute, "networks"))
 
 
-def learn_all(parts: Sequence[Sequence[Example]], seed: int, say: Say) -> None:
+def learn_all(parts: Sequence[Sequence[Example]], seed: int, say: Progress) -> None:
     """Have ``learnt`` ready for each of several selections of examples, as many at a time as there are processors."""
     waiting = [part for part in parts if not is_cached(_key(part, seed), "networks")]
     if len(waiting) < 2 or parallel.PROCESSES < 2:
@@ -114,7 +114,7 @@ def _key(examples: Sequence[Example], seed: int) -> tuple[object, ...]:
     return content.hexdigest(), seed, EPOCHS
 
 
-def fit_network(examples: Sequence[Example], seed: int, say: Say) -> Network:
+def fit_network(examples: Sequence[Example], seed: int, say: Progress) -> Network:
     """One network, from random weights; deterministic given the seed."""
     torch.set_num_threads(1)  # several learn at once better than one on several processors
     torch.manual_seed(seed)
@@ -122,9 +122,11 @@ def fit_network(examples: Sequence[Example], seed: int, say: Say) -> Network:
     known = _known(examples)
     network = Network(len(known.tags), known.feelings, DROPOUT)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
+    optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=DECAY)
     per_epoch = max(int(sum(CROPS[e.set] for e in examples)) // BATCH, 1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=EPOCHS * per_epoch, pct_start=0.15)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, LEARNING_RATE, total_steps=EPOCHS * per_epoch, pct_start=0.15
+    )
     weights = torch.tensor([TEACHER, HEATMAP, MOODS, FEELINGS])
     network.train()
     for epoch in range(EPOCHS):
@@ -209,7 +211,7 @@ def _unlikelihood(logits: Tensor, batch: _Crop) -> Tensor:
 
 
 def _crop(example: Example, rng: np.random.Generator, known: _Known) -> _Crop:
-    heard: Heard = example.heard
+    heard: ClipFeatures = example.heard
     if example.altered and rng.random() < ALTERED:
         heard = example.altered[rng.integers(len(example.altered))]
     n = heard.emissions

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ....models import snapshot
 from ....models.bundle import default_path
 from ....models.features.frame import LAYOUT
-from ..._util.files import WholeFile, reason
+from ..._util.files import AtomicFile, reason
 from ..._util.process import version
 from ...core.affect import Affect
 from ...core.protocols import Resumable
@@ -85,7 +85,7 @@ class Checkpoint:
         self._closed = False
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._file = WholeFile(self.path, durable=True)
+        self._file = AtomicFile(self.path, durable=True)
 
     def resume(self) -> bool:
         """Have the engine go on from the file, if it is of this bundle and less than a minute old; whether it does.

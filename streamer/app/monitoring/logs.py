@@ -79,7 +79,7 @@ class Repeats:
         return f"{words} ({told.held} more in the last {max(1, round((now - told.since) / 60))} min)"
 
 
-class Alive:
+class Heartbeat:
     """A sink that logs the session's numbers once an hour, so that a journal shows that it ran, and how.
 
     ``counters`` and ``faults`` (times each kind of output failed) are asked then. The numbers are fields of the

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..._util.address import parse_destination
-from ..._util.files import WholeFile, reason
+from ..._util.files import AtomicFile, reason
 from ..._util.process import resident_bytes
 from ...core.affect import ACTIVITIES, Affect
 from ...core.session import Counters
@@ -175,7 +175,7 @@ class _Textfile:
 
     def __init__(self, path: Path, text: Callable[[], str]) -> None:
         self.where = str(path)
-        self._file = WholeFile(path, durable=False)  # old numbers after a power failure would be false ones
+        self._file = AtomicFile(path, durable=False)  # old numbers after a power failure would be false ones
         self._text = text
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)

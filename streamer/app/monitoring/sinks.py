@@ -54,7 +54,7 @@ class Upkeep:
         ``path`` of the bundle (None: the default one), ``decoder`` and ``rate`` as the engine has them.
         """
         from .checkpoint import Checkpoint, bundle_digest
-        from .logs import Alive
+        from .logs import Heartbeat
         from .systemd import Watchdog
 
         digest = bundle_digest(path)
@@ -65,7 +65,7 @@ class Upkeep:
             checkpoint.resume()
             found.append(checkpoint)
             every = lambda: faults() | {"checkpoint": checkpoint.faults}  # noqa: E731
-        found.append(Alive(counters, every))
+        found.append(Heartbeat(counters, every))
         if self.metrics is not None:
             from ..._util.process import version
             from .metrics import Metrics

@@ -27,7 +27,7 @@ def choose(device: AudioInput, channels: Sequence[int] | None) -> tuple[list[int
     return [each - 1 for each in channels], max(channels)
 
 
-class Fit:
+class FormatAdapter:
     """Blocks of ``device`` as it is now, at ``rate`` samples per second and with the channels of the session.
 
     ``picks`` and ``opened`` are what :func:`choose` gave for the session. Another rate is resampled. Where the device

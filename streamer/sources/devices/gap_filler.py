@@ -6,7 +6,7 @@ SETTLING = 1.0  # s in which that may be
 LONGEST = 10.0  # s filled at once at most: beyond it, it was not the input that paused, but this program or the machine
 
 
-class Timeline:
+class GapFiller:
     """How much silence makes the stream's time go on with the clock's, at ``rate`` frames per second of the stream.
 
     While sound flows, the device's clock is the stream's: nothing is added or taken. All times are in seconds, on one

@@ -17,7 +17,7 @@ def source() -> str | None:
     return name if name and not name.startswith("@") and not name.isdecimal() and shutil.which("pactl") else None
 
 
-class Watch:
+class PulseSourceWatch:
     """Whether the stream of a process has been moved away from ``source``."""
 
     def __init__(self, source: str) -> None:

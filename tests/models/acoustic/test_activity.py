@@ -6,7 +6,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 from valaro.models.acoustic import activity
-from valaro.models.acoustic.activity import CLASSES, Judge, JudgeState
+from valaro.models.acoustic.activity import CLASSES, ActivityClassifier, ActivityState
 from valaro.models.features import texture
 
 from ..synthetic_bundle import synthetic_judge
@@ -49,10 +49,10 @@ def certain(label: int) -> np.ndarray:
 def test_it_starts_from_music_and_one_emission_alone_does_not_change_its_mind() -> None:
     state = activity.init()
     assert state.verdict == MUSIC
-    doubtful = Judge.believe(state, np.array([0.0, 3.0, 0.0]), 1.0)
+    doubtful = ActivityClassifier.believe(state, np.array([0.0, 3.0, 0.0]), 1.0)
     assert doubtful.verdict == MUSIC
     for _ in range(4):
-        doubtful = Judge.believe(doubtful, np.array([0.0, 3.0, 0.0]), 1.0)
+        doubtful = ActivityClassifier.believe(doubtful, np.array([0.0, 3.0, 0.0]), 1.0)
     assert doubtful.verdict == SPEECH
 
 
@@ -60,18 +60,18 @@ def test_it_starts_from_music_and_one_emission_alone_does_not_change_its_mind() 
 def test_however_long_something_was_heard_it_takes_two_seconds_at_most_to_believe_another(
     before: int, after: int
 ) -> None:
-    state = JudgeState(np.eye(3)[before])
+    state = ActivityState(np.eye(3)[before])
     for _ in range(7200):
-        state = Judge.believe(state, certain(before), 1.0)
+        state = ActivityClassifier.believe(state, certain(before), 1.0)
     assert state.verdict == before
     for _ in range(4):
-        state = Judge.believe(state, certain(after), 1.0)
+        state = ActivityClassifier.believe(state, certain(after), 1.0)
     assert state.verdict == after
 
 
 def test_a_pause_of_a_talk_leaves_it_a_talk_and_a_long_silence_opens_all() -> None:
     judge = synthetic_judge()
-    state = JudgeState(np.array([0.0, 1.0, 0.0]))
+    state = ActivityState(np.array([0.0, 1.0, 0.0]))
     for _ in range(6):
         state = judge.step(state, vectors(1)[0], 0.0)
     assert state.verdict == SPEECH

@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal
 from valaro.models.decoders.aeg import AEG, AffectiveGMM
 from valaro.models.errors import DataError
 from valaro.models.grid import CELLS, cell_of, moments, quadrants
-from valaro.models.training.fit.affective import Points, Regions, fit_affective, quadrant_regions
+from valaro.models.training.fit.affective import Regions, WeightedPoints, fit_affective, quadrant_regions
 
 from ..synthetic_bundle import random_evidence
 
@@ -19,7 +19,7 @@ TRUTH = AffectiveGMM(
 )
 
 
-def sample(theta: F64, gmm: AffectiveGMM, raters: int, rng: np.random.Generator) -> Points:
+def sample(theta: F64, gmm: AffectiveGMM, raters: int, rng: np.random.Generator) -> WeightedPoints:
     """Raters' points of each clip from Eq. 4, redrawn until they are on the plane."""
     clip, va = [], []
     for m, row in enumerate(theta):
@@ -31,7 +31,7 @@ def sample(theta: F64, gmm: AffectiveGMM, raters: int, rng: np.random.Generator)
                     break
             clip.append(m)
             va.append(point)
-    return Points(np.array(clip), np.array(va), np.ones(len(clip)))
+    return WeightedPoints(np.array(clip), np.array(va), np.ones(len(clip)))
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(8)
 
 
-def random_problem(rng: np.random.Generator) -> tuple[F64, Points, Regions]:
+def random_problem(rng: np.random.Generator) -> tuple[F64, WeightedPoints, Regions]:
     theta = rng.dirichlet(np.ones(6) / 2, 40)
     points = sample(theta[:, :3] / theta[:, :3].sum(axis=1, keepdims=True), TRUTH, 3, rng)
     points = points._replace(weight=rng.random(points.clip.size))
@@ -154,7 +154,7 @@ def test_a_point_and_its_cell_agree(rng: np.random.Generator) -> None:
 
 def test_both_kinds_weigh_in() -> None:
     theta = np.ones((1, 1))
-    point = Points(np.zeros(1, dtype=int), np.array([[-0.8, -0.8]]), np.ones(1))
+    point = WeightedPoints(np.zeros(1, dtype=int), np.array([[-0.8, -0.8]]), np.ones(1))
     means = []
     for weight in (0.1, 1.0, 10.0):
         region = quadrant_regions(np.zeros(1, dtype=int), np.zeros(1, dtype=int), np.array([weight]))
@@ -164,7 +164,7 @@ def test_both_kinds_weigh_in() -> None:
 
 def test_weights_count_raters(rng: np.random.Generator) -> None:
     theta, points, _ = random_problem(rng)
-    doubled = Points(np.tile(points.clip, 2), np.tile(points.va, (2, 1)), np.tile(points.weight, 2))
+    doubled = WeightedPoints(np.tile(points.clip, 2), np.tile(points.va, (2, 1)), np.tile(points.weight, 2))
     heavier = points._replace(weight=2 * points.weight)
     np.testing.assert_allclose(
         fit_affective(theta, points=heavier).means, fit_affective(theta, points=doubled).means, rtol=1e-8
@@ -181,7 +181,7 @@ def test_a_component_without_data_is_the_prior(rng: np.random.Generator) -> None
 
 
 def test_sigma_is_floored_and_means_stay_inside() -> None:
-    points = Points(np.zeros(5, dtype=int), np.tile([[1.0, -1.0]], (5, 1)), np.ones(5))
+    points = WeightedPoints(np.zeros(5, dtype=int), np.tile([[1.0, -1.0]], (5, 1)), np.ones(5))
     fitted = fit_affective(np.ones((1, 1)), points=points, mean_count=0, covariance_count=0)
     np.testing.assert_allclose(fitted.covariances, [0.0025 * np.eye(2)])
     assert np.abs(fitted.means).max() <= 1
@@ -197,7 +197,7 @@ def test_sigma_is_floored_and_means_stay_inside() -> None:
     ],
 )
 def test_bad_evidence_is_refused(change: dict[str, F64], message: str) -> None:
-    points = Points(np.zeros(1, dtype=int), np.zeros((1, 2)), np.ones(1))._replace(**change)
+    points = WeightedPoints(np.zeros(1, dtype=int), np.zeros((1, 2)), np.ones(1))._replace(**change)
     with pytest.raises(DataError, match=message):
         fit_affective(np.ones((1, 2)), points=points)
 

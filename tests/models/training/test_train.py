@@ -17,7 +17,7 @@ from valaro.models.training import train
 from valaro.models.training.cache import load_audio
 from valaro.models.training.corpus.decoding import heatmaps
 from valaro.models.training.corpus.examples import NEVER, Example
-from valaro.models.training.corpus.measure import Heard
+from valaro.models.training.corpus.measure import ClipFeatures
 from valaro.models.training.datasets.labels import Points
 from valaro.models.training.evaluation import cross_validation
 from valaro.models.training.fit import aeg, bundle
@@ -232,7 +232,7 @@ def test_a_group_that_lies_in_two_folds_is_refused(examples: list[Example]) -> N
 @pytest.mark.parametrize("chosen", [[], [0]])
 def test_too_little_to_fit_is_one_line(examples: list[Example], chosen: Sequence[int], tmp_path: Path) -> None:
     np.save(tmp_path / "short.npy", examples[0].heard.rows[:7])
-    few = [replace(examples[i], heard=Heard(tmp_path / "short.npy")) for i in chosen]
+    few = [replace(examples[i], heard=ClipFeatures(tmp_path / "short.npy")) for i in chosen]
     with pytest.raises(DataError) as caught:
         bundle.fit(few, progress=quietly)
     assert "\n" not in str(caught.value)

@@ -15,7 +15,9 @@ from valaro.streamer.catalogue.analysis import emissions
 from valaro.streamer.cli import run
 from valaro.streamer.cli.calibrate import MOST_FILES, _pieces, excerpt
 from valaro.streamer.errors import AudioFileError
-from valaro.streamer.listeners.store import Listeners, Rated, default_path
+from valaro.streamer.listeners.evidence import Rated
+from valaro.streamer.listeners.schema import default_path
+from valaro.streamer.listeners.store import Listeners
 from valaro.streamer.sources import AudioFile
 from valaro.streamer.sources.demo import demo_piece
 

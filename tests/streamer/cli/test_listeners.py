@@ -15,7 +15,9 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from valaro.models import load_bundle
 from valaro.streamer.cli import run
 from valaro.streamer.core.engine import Engine
-from valaro.streamer.listeners.store import Listeners, default_path, theta_digest
+from valaro.streamer.listeners.evidence import theta_digest
+from valaro.streamer.listeners.schema import default_path
+from valaro.streamer.listeners.store import Listeners
 from valaro.streamer.sources.demo import demo_piece
 
 from ...models.synthetic_bundle import synthetic_bundle

@@ -13,13 +13,13 @@ from valaro.streamer.app.monitoring.checkpoint import Checkpoint
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.core.engine import Engine
-from valaro.streamer.core.multichannel import Separate
+from valaro.streamer.core.multichannel import MultichannelEngine
 from valaro.streamer.core.replay import Replay
 from valaro.streamer.core.session import Session
 from valaro.streamer.errors import InputError
 from valaro.streamer.sinks import Osc, Recorder
 from valaro.streamer.sinks.mapping import Mapped
-from valaro.streamer.sinks.scheduler import Outlet
+from valaro.streamer.sinks.scheduler import OutputScheduler
 from valaro.streamer.sources import AudioFile
 from valaro.streamer.sources.demo import demo_piece
 
@@ -43,13 +43,13 @@ def sound() -> NDArray[np.float32]:
     return np.stack([piece[start * size : (start + 1) * size] for start in (0, 4, 7)], axis=1).astype(np.float32)
 
 
-def pushed(engine: Separate, sound: NDArray[np.float32], size: int) -> list[Affect]:
+def pushed(engine: MultichannelEngine, sound: NDArray[np.float32], size: int) -> list[Affect]:
     found = [each for start in range(0, len(sound), size) for each in engine.push(sound[start : start + size])]
     return found + engine.finish()
 
 
 def test_each_channel_is_heard_exactly_as_if_alone(bundle: Bundle, sound: NDArray[np.float32]) -> None:
-    engine = Separate(bundle, 32_000, CHANNELS)
+    engine = MultichannelEngine(bundle, 32_000, CHANNELS)
     engine.warm_up()
     found = pushed(engine, sound, 1_111)
     assert [(each.time, each.channel) for each in found] == [(0.5 * k, n) for k in range(1, 11) for n in CHANNELS]
@@ -65,9 +65,9 @@ def test_one_channel_s_faults_and_silence_are_its_own(bundle: Bundle, sound: NDA
     broken = sound.copy()
     broken[:, 1] = np.nan
     broken[:, 2] = 0.0
-    engine = Separate(bundle, 32_000, CHANNELS)
+    engine = MultichannelEngine(bundle, 32_000, CHANNELS)
     found = pushed(engine, broken, 16_000)
-    clean = pushed(Separate(bundle, 32_000, CHANNELS), sound, 16_000)
+    clean = pushed(MultichannelEngine(bundle, 32_000, CHANNELS), sound, 16_000)
     assert engine.bad_samples == len(sound)
     assert {each.activity for each in found if each.channel != 1} == {"silence"}
     for one, other in zip(found[::3], clean[::3], strict=True):
@@ -75,7 +75,7 @@ def test_one_channel_s_faults_and_silence_are_its_own(bundle: Bundle, sound: NDA
 
 
 def test_what_was_remembered_can_be_gone_on_from(bundle: Bundle, sound: NDArray[np.float32]) -> None:
-    first, second = Separate(bundle, 32_000, CHANNELS), Separate(bundle, 32_000, CHANNELS)
+    first, second = MultichannelEngine(bundle, 32_000, CHANNELS), MultichannelEngine(bundle, 32_000, CHANNELS)
     first.push(sound[:64_000])
     second.resume(first.state)
     for engine, before in zip(second.engines.values(), first.engines.values(), strict=True):
@@ -85,7 +85,9 @@ def test_what_was_remembered_can_be_gone_on_from(bundle: Bundle, sound: NDArray[
 
 
 def test_a_checkpoint_holds_all_channels(bundle: Bundle, sound: NDArray[np.float32], tmp_path: Path) -> None:
-    before, after, fewer = (Separate(bundle, 32_000, channels) for channels in (CHANNELS, CHANNELS, CHANNELS[:2]))
+    before, after, fewer = (
+        MultichannelEngine(bundle, 32_000, channels) for channels in (CHANNELS, CHANNELS, CHANNELS[:2])
+    )
     checkpoint = Checkpoint(tmp_path / "state", before, "digest", "fusion of 1, 5, 12")
     for affect in before.push(sound[:64_000]):
         checkpoint.send(affect)
@@ -99,14 +101,14 @@ def test_a_checkpoint_holds_all_channels(bundle: Bundle, sound: NDArray[np.float
 @pytest.mark.parametrize("channels", [(), (1, 2, 1), (0,), (-3,), (10_000,)])
 def test_channels_that_cannot_be_meant_are_refused(bundle: Bundle, channels: tuple[int, ...]) -> None:
     with pytest.raises(InputError) as refused:
-        Separate(bundle, RATE, channels)
+        MultichannelEngine(bundle, RATE, channels)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("shape", [(100,), (100, 2), (100, 4), (100, 3, 1)])
 def test_another_number_of_columns_is_a_mistake_of_the_program(bundle: Bundle, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="are wanted"):
-        Separate(bundle, RATE, CHANNELS).push(np.zeros(shape, dtype=np.float32))
+        MultichannelEngine(bundle, RATE, CHANNELS).push(np.zeros(shape, dtype=np.float32))
 
 
 def under(number: int) -> dict[str, str]:
@@ -122,8 +124,8 @@ def test_a_file_s_channels_go_out_under_their_numbers_and_a_replay_repeats_it(
     printed = [tmp_path / "live", tmp_path / "again"]
     with oscdump(printed[0]) as port:
         source, recorder = AudioFile(path), Recorder(recording)
-        outlet = Outlet([(Osc(f"127.0.0.1:{port}"), None), (recorder, None)], Controls())
-        Session(source, Separate(bundle, source.rate, (1, 2, 3)), [outlet]).run()
+        outlet = OutputScheduler([(Osc(f"127.0.0.1:{port}"), None), (recorder, None)], Controls())
+        Session(source, MultichannelEngine(bundle, source.rate, (1, 2, 3)), [outlet]).run()
         wait_for(lambda: len(bundles(printed[0].read_text())) == 9)
         live = [content for _, content in bundles(printed[0].read_text())]
     assert [set(content) for content in live] == [set(under(number)) for _ in range(3) for number in (1, 2, 3)]

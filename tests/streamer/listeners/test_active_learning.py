@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from valaro.models import grid
 from valaro.models.adaptation.heatmap_shift import standard_listener
 from valaro.streamer.core.affect import Affect
-from valaro.streamer.listeners.active_learning import Calibration, Moment, askable, gains, moments
-from valaro.streamer.listeners.store import Heard, Rated, theta_digest
+from valaro.streamer.listeners.active_learning import Moment, QuestionSelector, askable, gains, moments
+from valaro.streamer.listeners.evidence import Rated, RatedEvidence, theta_digest
 
 from ...models.synthetic_bundle import synthetic_bundle
 from ..ratings import HEARD, some_heard
@@ -146,10 +146,10 @@ def test_each_emission_is_told_as_it_is_heard() -> None:
     assert told == [0.5, 1.0, 1.5, 2.0]
 
 
-def heard_at(valence: float, arousal: float, layout: str = "1") -> Heard:
+def heard_at(valence: float, arousal: float, layout: str = "1") -> RatedEvidence:
     like = some_heard(1, theta_digest(BUNDLE))
     heatmap = heatmap_at(valence, arousal).astype(np.float32)
-    return Heard(like.theta, heatmap, like.textures, like.bundle, layout)
+    return RatedEvidence(like.theta, heatmap, like.textures, like.bundle, layout)
 
 
 CORNERS = [
@@ -160,7 +160,7 @@ CORNERS = [
 
 
 def test_one_side_of_the_plane_is_asked_about_after_the_other_and_nothing_twice() -> None:
-    known = Calibration(CORNERS, BUNDLE)
+    known = QuestionSelector(CORNERS, BUNDLE)
     asked = []
     while (moment := known.next()) is not None:
         asked.append(moment.file)
@@ -171,7 +171,7 @@ def test_one_side_of_the_plane_is_asked_about_after_the_other_and_nothing_twice(
 
 
 def test_what_is_learnt_is_where_the_ratings_lie_and_surer_with_each() -> None:
-    known = Calibration(CORNERS, BUNDLE)
+    known = QuestionSelector(CORNERS, BUNDLE)
     stranger = known.learnt()
     np.testing.assert_allclose(stranger.mean, 0, atol=1e-12)
     np.testing.assert_allclose(stranger.deviation, stranger.before)
@@ -191,9 +191,9 @@ def test_what_is_learnt_is_where_the_ratings_lie_and_surer_with_each() -> None:
 def test_earlier_ratings_are_known_from_the_beginning(layout: str) -> None:
     heard = heard_at(0.6, 0.6, layout)
     if layout != "1":
-        heard = Heard(heard.theta[:4] / heard.theta[:4].sum(), heard.heatmap, heard.textures, "b" * 64, layout)
+        heard = RatedEvidence(heard.theta[:4] / heard.theta[:4].sum(), heard.heatmap, heard.textures, "b" * 64, layout)
     template = Rated("0" * 32, "ana", np.datetime64("now").item(), 5.0, 0.9, 0.9, "osc", heard)
-    before, after = Calibration(CORNERS, BUNDLE), Calibration(CORNERS, BUNDLE, [template] * 5)
+    before, after = QuestionSelector(CORNERS, BUNDLE), QuestionSelector(CORNERS, BUNDLE, [template] * 5)
     assert after.learnt().mean[0] > 0.05
     assert np.all(after.learnt().deviation < before.learnt().deviation)
     moment = after.next()

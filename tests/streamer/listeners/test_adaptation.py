@@ -12,7 +12,7 @@ from valaro.streamer import Engine
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.errors import InputError
-from valaro.streamer.listeners.adaptation import Learning
+from valaro.streamer.listeners.adaptation import OnlineAdaptation
 from valaro.streamer.listeners.store import Listeners, StoreError, open_or_none
 
 from ..oscdump import PATIENCE, wait_for
@@ -34,7 +34,7 @@ class Room:
 
     def __init__(self, path: Path, listener: str = "", lag: float = 2.0) -> None:
         self.controls = Controls(listener=listener)
-        self.learning = Learning(BUNDLE, self.controls, lambda: Listeners(path), lag=lag)
+        self.learning = OnlineAdaptation(BUNDLE, self.controls, lambda: Listeners(path), lag=lag)
         self.controls.hear_ratings(self.learning.rate)
         self.learning.load()
         self.engine = Engine(BUNDLE, RATE, listener=self.learning)
@@ -171,7 +171,7 @@ def test_a_store_that_fails_is_told_once_and_the_session_still_learns(
         raise StoreError("the disk is full")
 
     controls = Controls(listener="ana")
-    learning = Learning(BUNDLE, controls, broken)
+    learning = OnlineAdaptation(BUNDLE, controls, broken)
     controls.hear_ratings(learning.rate)
     learning.load()
     engine = Engine(BUNDLE, RATE, listener=learning)
@@ -202,7 +202,7 @@ def test_a_store_that_could_not_be_opened_is_tried_again_and_what_it_holds_is_le
         return Listeners(store) if len(attempts) > 1 else None
 
     controls = Controls(listener="ana")
-    learning = Learning(BUNDLE, controls, opened)
+    learning = OnlineAdaptation(BUNDLE, controls, opened)
     controls.hear_ratings(learning.rate)
     learning.load()
     controls.newest = Engine(BUNDLE, RATE, listener=learning).push(music(8))[-1]
@@ -222,7 +222,7 @@ def test_a_store_that_could_not_be_opened_is_tried_again_and_what_it_holds_is_le
 
 def test_without_a_store_nothing_is_said_of_what_it_may_hold(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "valaro"):
-        learning = Learning(BUNDLE, Controls(listener="ana"), lambda: None)
+        learning = OnlineAdaptation(BUNDLE, Controls(listener="ana"), lambda: None)
         learning.load()
         learning.close()
     assert caplog.records == []
@@ -251,7 +251,7 @@ def test_a_store_that_is_damaged_while_it_runs_is_kept_aside_and_the_session_goe
     store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     controls = Controls(listener="ana")
-    learning = Learning(BUNDLE, controls, lambda: open_or_none(store, log.warning))
+    learning = OnlineAdaptation(BUNDLE, controls, lambda: open_or_none(store, log.warning))
     controls.hear_ratings(learning.rate)
     learning.load()
     with sqlite3.connect(store) as other:
@@ -359,4 +359,4 @@ def test_a_heatmap_of_one_cell_survives(store: Path) -> None:
 
 def test_a_lag_out_of_range_is_refused(store: Path) -> None:
     with pytest.raises(InputError, match="lag"):
-        Learning(BUNDLE, Controls(), lag=-1.0)
+        OnlineAdaptation(BUNDLE, Controls(), lag=-1.0)

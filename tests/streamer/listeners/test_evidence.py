@@ -10,7 +10,7 @@ from valaro.models.features import texture
 from valaro.models.features.frame import BLOCK, RATE
 from valaro.models.tracker import Tracker
 from valaro.streamer.errors import InputError
-from valaro.streamer.listeners.store import Heard, History, theta_digest, theta_for
+from valaro.streamer.listeners.evidence import History, RatedEvidence, theta_digest, theta_for
 from valaro.streamer.sources.demo import demo_piece
 
 from ...models.synthetic_bundle import synthetic_bundle
@@ -39,7 +39,7 @@ def bad_heards() -> list[tuple[str, dict[str, Any]]]:
 def test_no_such_evidence_can_be(name: str, change: dict[str, Any]) -> None:
     parts = {each: getattr(HEARD, each) for each in ("theta", "heatmap", "textures", "bundle", "layout")}
     with pytest.raises(InputError, match=name):
-        Heard(**parts | change)
+        RatedEvidence(**parts | change)
 
 
 BUNDLE = synthetic_bundle()

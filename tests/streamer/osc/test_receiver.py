@@ -27,7 +27,7 @@ from valaro.streamer.osc.commands import LARGEST
 from valaro.streamer.osc.receiver import ANSWERS, WORK, OscIn, Status, answerable
 from valaro.streamer.osc.touch_pad import MOST_HOSTS, REST, Pads
 from valaro.streamer.sinks import Osc
-from valaro.streamer.sources.base import Feed
+from valaro.streamer.sources.base import ThreadedSource
 
 from ..fakes import CountingEngine, neutral
 from ..oscdump import free_port, oscdump, wait_for
@@ -431,7 +431,7 @@ def test_every_message_as_liblo_sends_it_and_answers_as_liblo_reads_them(tracker
     assert said == [(-0.5, 0.25), (1.0, -1.0), (0.0, 1.0), (0.5, -0.5)]
 
 
-class Hum(Feed):
+class Hum(ThreadedSource):
     """A quiet hum at live pace, for ``seconds``; what finds no room is lost."""
 
     live = True

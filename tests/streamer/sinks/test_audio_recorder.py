@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from valaro.streamer.core.session import Session
 from valaro.streamer.errors import InputError, SinkError
-from valaro.streamer.sinks.audio_recorder import Saving
+from valaro.streamer.sinks.audio_recorder import AudioRecorder
 from valaro.streamer.sources import Memory
 
 from ...places import ROOT
@@ -20,7 +20,7 @@ def test_the_file_is_what_the_engine_was_given_to_the_last_bit(tmp_path: Path) -
     sound = np.random.default_rng(0).normal(0, 2, (50_001, 3)).astype(np.float32)  # beyond full scale too
     sound[100] = np.nan
     engine, sink = CountingEngine(11_025), Collect()
-    saving = Saving(engine, tmp_path / "heard.wav", 11_025, 3)
+    saving = AudioRecorder(engine, tmp_path / "heard.wav", 11_025, 3)
     Session(Memory(sound, 11_025), saving, [sink]).run()
     saving.close()
     saving.close()
@@ -38,18 +38,18 @@ def test_a_file_that_is_there_already_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "heard.wav"
     path.write_text("mine")
     with pytest.raises(InputError, match=r"heard\.wav exists already"):
-        Saving(CountingEngine(), path, 24_000, 1)
+        AudioRecorder(CountingEngine(), path, 24_000, 1)
     assert path.read_text() == "mine"
 
 
 def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match=r"heard\.wav cannot be written: .") as caught:
-        Saving(CountingEngine(), tmp_path / "nowhere" / "heard.wav", 24_000, 1)
+        AudioRecorder(CountingEngine(), tmp_path / "nowhere" / "heard.wav", 24_000, 1)
     assert "\n" not in str(caught.value)
 
 
 def test_nothing_heard_leaves_no_file(tmp_path: Path) -> None:
-    Saving(CountingEngine(), tmp_path / "heard.wav", 24_000, 1).close()
+    AudioRecorder(CountingEngine(), tmp_path / "heard.wav", 24_000, 1).close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,11 +57,11 @@ FULL_DISK = """
 import logging, resource, sys
 import numpy as np
 from tests.streamer.fakes import CountingEngine
-from valaro.streamer.sinks.audio_recorder import Saving
+from valaro.streamer.sinks.audio_recorder import AudioRecorder
 
 logging.basicConfig(format="%(message)s")
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
-saving = Saving(CountingEngine(), sys.argv[1], 24_000, 1)
+saving = AudioRecorder(CountingEngine(), sys.argv[1], 24_000, 1)
 count = sum(len(saving.push(np.full((2_400, 1), 0.5, dtype=np.float32))) for _ in range(100))
 saving.close()
 print(count, saving.failed)

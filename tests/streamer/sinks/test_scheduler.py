@@ -15,7 +15,7 @@ from valaro.streamer.core.affect import INTERVAL, Affect
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.core.protocols import Sink
 from valaro.streamer.errors import InputError
-from valaro.streamer.sinks.scheduler import Outlet, Timeline
+from valaro.streamer.sinks.scheduler import OutputScheduler, Timeline
 
 from ..fakes import Collect, FullDisk, neutral
 from ..oscdump import wait_for
@@ -256,7 +256,7 @@ def seen(sink: Collect) -> list[float]:
 def test_with_no_offset_and_no_rate_it_goes_straight_through_without_a_thread() -> None:
     before = threads()
     one, other, controls = Threads(), Threads(), Controls()
-    outlet = Outlet([(one, None), (other, None)], controls)
+    outlet = OutputScheduler([(one, None), (other, None)], controls)
     for k in range(3):
         affect = neutral(0.5 * k)
         outlet.send(affect)
@@ -272,7 +272,7 @@ def test_with_no_offset_and_no_rate_it_goes_straight_through_without_a_thread() 
 
 def test_an_offset_puts_off_and_may_be_changed_while_it_runs() -> None:
     sink, clock, controls = Threads(), Clock(), Controls(offset=2.0)
-    outlet = Outlet([(sink, None)], controls, clock)
+    outlet = OutputScheduler([(sink, None)], controls, clock)
     for k in range(6):
         outlet.send(neutral(0.5 * k))
         clock.now += 0.5
@@ -290,7 +290,7 @@ def test_an_offset_puts_off_and_may_be_changed_while_it_runs() -> None:
 
 def test_with_its_real_thread_nothing_is_lost_doubled_or_overtaken_while_the_offset_changes() -> None:
     sink, controls = Threads(), Controls()
-    outlet = Outlet([(sink, None), (Collect(), 120.0)], controls)
+    outlet = OutputScheduler([(sink, None), (Collect(), 120.0)], controls)
     for k in range(600):
         controls.offset = (0.0, 0.002, 0.02, 0.0, 0.05)[k % 5]
         outlet.send(neutral(0.5 * k))
@@ -305,7 +305,7 @@ def test_with_its_real_thread_nothing_is_lost_doubled_or_overtaken_while_the_off
 def test_what_is_not_due_when_it_closes_is_dropped_and_its_thread_ends() -> None:
     sink, clock = Collect(), Clock()
     before = threads()
-    outlet = Outlet([(sink, None)], Controls(offset=30.0), clock)
+    outlet = OutputScheduler([(sink, None)], Controls(offset=30.0), clock)
     outlet.send(neutral(0.5))
     assert threads() == before + 1
     outlet.close()
@@ -316,7 +316,7 @@ def test_what_is_not_due_when_it_closes_is_dropped_and_its_thread_ends() -> None
 
 def test_while_paused_nothing_goes_out_and_it_resumes_with_the_present() -> None:
     sink, fast, clock, controls = Collect(), Collect(), Clock(), Controls()
-    outlet = Outlet([(sink, None), (fast, 60.0)], controls, clock)
+    outlet = OutputScheduler([(sink, None), (fast, 60.0)], controls, clock)
     outlet.send(neutral(0.5))
     wait_for(lambda: len(fast.affects) >= 1)
     controls.paused = True
@@ -341,7 +341,7 @@ def test_while_paused_nothing_goes_out_and_it_resumes_with_the_present() -> None
 
 def test_with_an_offset_it_resumes_with_what_is_due_then() -> None:
     sink, clock, controls = Collect(), Clock(), Controls(offset=2.0)
-    outlet = Outlet([(sink, None)], controls, clock)
+    outlet = OutputScheduler([(sink, None)], controls, clock)
     controls.paused = True
     for k in range(10):
         outlet.send(neutral(0.5 * k))
@@ -360,7 +360,7 @@ def test_with_an_offset_it_resumes_with_what_is_due_then() -> None:
 def test_each_sink_has_its_own_rate() -> None:
     slow, fast, clock = Threads(), Threads(), Clock()
     plain = Threads()
-    outlet = Outlet([(slow, 10.0), (fast, 50.0), (plain, None)], Controls(), clock)
+    outlet = OutputScheduler([(slow, 10.0), (fast, 50.0), (plain, None)], Controls(), clock)
     outlet.send(ramp(0.5))
     for _ in range(25):
         before = len(fast.affects)
@@ -376,7 +376,7 @@ def test_each_sink_has_its_own_rate() -> None:
 
 def test_a_missed_frame_is_not_made_up_for() -> None:
     sink, clock = Collect(), Clock()
-    outlet = Outlet([(sink, 60.0)], Controls(), clock)
+    outlet = OutputScheduler([(sink, 60.0)], Controls(), clock)
     outlet.send(ramp(0.5))
     wait_for(lambda: len(sink.affects) == 1)
     clock.now += 600.0
@@ -388,7 +388,7 @@ def test_a_missed_frame_is_not_made_up_for() -> None:
 
 def test_in_real_time_the_frames_run_from_one_emission_to_the_next() -> None:
     sink = Collect()
-    outlet = Outlet([(sink, 60.0)], Controls())
+    outlet = OutputScheduler([(sink, 60.0)], Controls())
     count = 0
     while not any(time % 0.5 for time in seen(sink)):
         count += 1
@@ -405,7 +405,7 @@ def test_in_real_time_the_frames_run_from_one_emission_to_the_next() -> None:
 
 def test_channels_wait_and_glide_each_by_itself() -> None:
     sink, fast, clock, controls = Collect(), Collect(), Clock(), Controls(offset=1.0)
-    outlet = Outlet([(sink, None), (fast, 50.0)], controls, clock)
+    outlet = OutputScheduler([(sink, None), (fast, 50.0)], controls, clock)
     for moment in (0.5, 1.0):
         for channel in (1, 5):
             outlet.send(replace(ramp(moment + 10 * channel), channel=channel))
@@ -414,7 +414,7 @@ def test_channels_wait_and_glide_each_by_itself() -> None:
     outlet.close()
     assert outlet.unsent == 4
 
-    outlet = Outlet([(sink, None), (fast, 50.0)], Controls(), clock)
+    outlet = OutputScheduler([(sink, None), (fast, 50.0)], Controls(), clock)
     outlet.send(replace(ramp(10.5), channel=1))
     outlet.send(replace(ramp(50.5), channel=5))
     clock.now += 0.5
@@ -437,7 +437,7 @@ def test_a_sink_that_fails_disturbs_nobody_and_is_told_once(
 ) -> None:
     broken, sound = FullDisk(), Collect()
     sinks: list[tuple[Sink, float | None]] = [(broken, rate), (sound, rate)]
-    outlet = Outlet(sinks, Controls())
+    outlet = OutputScheduler(sinks, Controls())
     while outlet.faults < 3:
         outlet.send(neutral(0.5))
         time.sleep(0.02)
@@ -454,11 +454,11 @@ def test_a_sink_that_fails_disturbs_nobody_and_is_told_once(
 @pytest.mark.parametrize("rate", [0.0, -30.0, 0.5, 121.0, float("nan"), float("inf")])
 def test_a_rate_that_cannot_be_meant_is_refused(rate: float) -> None:
     with pytest.raises(InputError, match="1 to 120 Hz"):
-        Outlet([(Collect(), rate)], Controls())
+        OutputScheduler([(Collect(), rate)], Controls())
 
 
 def test_it_may_be_closed_before_anything_was_sent() -> None:
     sink = Collect()
-    outlet = Outlet([(sink, 30.0)], Controls())
+    outlet = OutputScheduler([(sink, 30.0)], Controls())
     outlet.close()
     assert sink.closings == 1

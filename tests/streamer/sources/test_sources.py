@@ -14,7 +14,7 @@ from valaro.streamer._util.stderr import quiet_stderr
 from valaro.streamer.core.protocols import Block, Source
 from valaro.streamer.errors import DeviceError, InputError
 from valaro.streamer.sources import AudioFile, Memory
-from valaro.streamer.sources.base import Pace
+from valaro.streamer.sources.base import RealtimePacer
 from valaro.streamer.sources.devices.channel_format import choose
 from valaro.streamer.sources.devices.listing import AudioInput, find, is_loopback, monitor_sources
 from valaro.streamer.sources.microphone import refusal
@@ -131,7 +131,7 @@ def test_a_file_is_read_in_blocks_of_the_size_asked_for(tmp_path: Path) -> None:
 
 def test_pace_counts_from_the_start_so_that_waits_do_not_add_up() -> None:
     now = [100.0]
-    pace = Pace(48_000, clock=lambda: now[0])
+    pace = RealtimePacer(48_000, clock=lambda: now[0])
     late = 0.0005  # each wait oversleeps
     for block in range(1, 50 * 3_600):  # an hour of 20 ms blocks
         now[0] += max(0.0, pace.remaining(block * 960)) + late
@@ -144,7 +144,7 @@ def test_a_paced_file_never_runs_ahead_of_the_clock(tmp_path: Path) -> None:
     samples, path = sound(0.5), tmp_path / "tone.wav"
     soundfile.write(path, samples, 24_000, subtype="FLOAT")
     source, heard = AudioFile(path, paced=True), 0
-    began = Pace(24_000)  # before the source's own clock: so it may only find the source later than due
+    began = RealtimePacer(24_000)  # before the source's own clock: so it may only find the source later than due
 
     def write(block: Block) -> int:
         nonlocal heard

@@ -12,7 +12,7 @@ from ....adaptation.base import Listening
 from ....bundle import load_bundle
 from ....errors import DataError
 from ....grid import CELL_AROUSAL, CELL_VALENCE, cell_of
-from ...corpus.examples import Say
+from ...corpus.examples import Progress
 from ..report import Value
 from .methods import METHODS, Method, Others, known_of
 from .panels import Panel, agreement_panel, simulated_panel, soundtracks_panel
@@ -65,7 +65,7 @@ def curves(
     orders: int = ORDERS,
     item_folds: int = 1,
     seed: int = 0,
-    say: Say = print,
+    say: Progress = print,
 ) -> dict[str, Curves]:
     """Error over the number of ratings; {part of the panel: curves}, "" for all and one for each kind of listener.
 
@@ -150,7 +150,7 @@ class PersonalReport(TypedDict):
     titles: dict[str, str]
 
 
-def evaluate_personal(data: Path, say: Say = print, *, orders: int = ORDERS, seed: int = 0) -> PersonalReport:
+def evaluate_personal(data: Path, say: Progress = print, *, orders: int = ORDERS, seed: int = 0) -> PersonalReport:
     """``valaro evaluate --personal``: the curves of every set of listeners under ``data``; what is absent is said.
 
     Raises DataError if none is there, BundleError if the default bundle cannot be read.

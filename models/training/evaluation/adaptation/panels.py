@@ -19,13 +19,13 @@ from ....bundle import Bundle
 from ....decoders.aeg import AffectiveGMM
 from ....errors import DataError
 from ...cache import Extractor, extract_all
-from ...corpus.decoding import pooled, tell
-from ...corpus.examples import Say
-from ...corpus.measure import Heard, layout, measure
+from ...corpus.decoding import decode, pooled
+from ...corpus.examples import Progress
+from ...corpus.measure import ClipFeatures, layout, measure
 from ...datasets.folder import read_folder
 from ...datasets.labels import Clip
 from ...datasets.listeners import EMOTIONS, Soundtracks
-from ...fit.affective import Points, fit_affective
+from ...fit.affective import WeightedPoints, fit_affective
 from ...fit.gmm import fit_gmm
 
 # Where each emotion lies on the plane, degrees from positive valence towards positive arousal. The quadrant is that
@@ -85,7 +85,7 @@ def points_of_emotions(ratings: NDArray[np.integer]) -> NDArray[np.float64]:
     return steps @ places / np.maximum(steps.sum(axis=-1, keepdims=True), FULL)
 
 
-def agreement_panel(data: Path, bundle: Bundle, say: Say) -> Panel:
+def agreement_panel(data: Path, bundle: Bundle, say: Progress) -> Panel:
     """The agreement listeners; a clip is the mean of its emissions. Raises DataError if the set is not there."""
     folder = read_folder(data)
     if folder.ratings is None or not folder.agreement:
@@ -102,7 +102,7 @@ def agreement_panel(data: Path, bundle: Bundle, say: Say) -> Panel:
     )
 
 
-def _told(clips: Sequence[Clip], bundle: Bundle, say: Say) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _told(clips: Sequence[Clip], bundle: Bundle, say: Progress) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean theta (T, K) and log of the mean pooled heatmap (T, 121) of clips' sound."""
     extracted = extract_all([(clip.id, clip.path) for clip in clips], _extractor, layout())
     for line in extracted.skipped.values():
@@ -110,7 +110,7 @@ def _told(clips: Sequence[Clip], bundle: Bundle, say: Say) -> tuple[NDArray[np.f
     say(f"measured {len(clips)} clips")
     theta, heatmaps = [], []
     for clip in clips:
-        told = tell(bundle, Heard(extracted.paths[clip.id]))
+        told = decode(bundle, ClipFeatures(extracted.paths[clip.id]))
         theta.append(told.theta.astype(np.float64).mean(axis=0))
         heatmaps.append(pooled(told, bundle.pool()).mean(axis=0))
     mean = np.stack(theta)
@@ -135,7 +135,7 @@ def soundtracks_panel(data: Path, *, known: bool = False, components: int = COMP
     va = np.column_stack([found.valence, found.arousal])
 
     def background(rows: NDArray[np.intp]) -> AffectiveGMM:
-        points = Points(found.track[rows], va[rows], np.ones(rows.size))
+        points = WeightedPoints(found.track[rows], va[rows], np.ones(rows.size))
         mean_count, covariance_count = (0.5, 5.0) if known else (10.0, 10.0)
         return fit_affective(
             theta, points=points, iterations=40, mean_count=mean_count, covariance_count=covariance_count
@@ -192,7 +192,7 @@ def _flipped(va: NDArray[np.float64], genre: NDArray[np.bool_], _: np.random.Gen
 HEARINGS: dict[str, Hearing] = {"shift": _shifted, "rotation": _rotated, "narrow": _narrowed, "genre": _flipped}
 
 
-def simulated_panel(data: Path, bundle: Bundle, say: Say, *, each: int = 15, seed: int = 0) -> Panel:
+def simulated_panel(data: Path, bundle: Bundle, say: Progress, *, each: int = 15, seed: int = 0) -> Panel:
     """``each`` listeners of every kind in HEARINGS; they hear the background's mean their own way, and scatter.
 
     Raises DataError if there are no clips of 4Q, or none of the genre that is flipped.

@@ -167,7 +167,7 @@ def test_planted_temperature_is_recovered_from_quadrants_alone(rng: np.random.Ge
 def test_planted_pool_is_recovered(rng: np.random.Generator) -> None:
     parts = [blobs(rng, 1500), blobs(rng, 1500), blobs(rng, 1500)]
     bias = 0.8 * grid.CELL_VALENCE
-    planted = fusion.Pool(np.array([0.8, 0.5, 0.0]), bias)
+    planted = fusion.PoolWeights(np.array([0.8, 0.5, 0.0]), bias)
     truth = planted(parts)
     targets = fusion.targets_of(rated(drawn(rng, np.exp(truth), 20)), 1500)
     found = fusion.fit_pool(parts, targets, ridge=1e-6, bias_ridge=1e-5)
@@ -181,7 +181,7 @@ def test_planted_pool_is_recovered(rng: np.random.Generator) -> None:
 
 def test_pool_beats_its_best_part_and_stiffness_holds_it_at_the_start(rng: np.random.Generator) -> None:
     parts = [blobs(rng, 400, 0.5), blobs(rng, 400, 0.5)]
-    truth = fusion.Pool(np.array([0.5, 0.5]), np.zeros(121))(parts)
+    truth = fusion.PoolWeights(np.array([0.5, 0.5]), np.zeros(121))(parts)
     targets = fusion.targets_of(rated(drawn(rng, np.exp(truth), 10)), 400)
 
     def likelihood(logs: np.ndarray) -> float:

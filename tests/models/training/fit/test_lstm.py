@@ -13,8 +13,8 @@ from valaro.models.features import texture
 from valaro.models.features.frame import BLOCKS
 from valaro.models.grid import quadrants
 from valaro.models.training import parallel
-from valaro.models.training.corpus.examples import NEVER, Example, Say
-from valaro.models.training.corpus.measure import Heard
+from valaro.models.training.corpus.examples import NEVER, Example, Progress
+from valaro.models.training.corpus.measure import ClipFeatures
 from valaro.models.training.datasets.labels import Points, Trace
 from valaro.models.training.fit import lstm
 from valaro.models.training.fit.network import Network
@@ -33,7 +33,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def heard(folder: Path, name: str, quadrant: int, seed: int) -> Heard:
+def heard(folder: Path, name: str, quadrant: int, seed: int) -> ClipFeatures:
     """Rows as if a clip had been measured: low, high, all or no bands, and a texture that says the same."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(0, 0.3, (EMISSIONS * BLOCKS, COLUMNS)).astype(np.float32)
@@ -44,7 +44,7 @@ def heard(folder: Path, name: str, quadrant: int, seed: int) -> Heard:
     bands[..., :32] += 3 * (quadrant % 2)
     bands[..., 32:] += 3 * (quadrant // 2)
     np.save(folder / f"{name}.npy", rows)
-    return Heard(folder / f"{name}.npy")
+    return ClipFeatures(folder / f"{name}.npy")
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_several_parts_are_each_learnt_once(toys: list[Example], monkeypatch: py
     learnt: list[int] = []
     fit = lstm.fit_network
 
-    def counted(examples: Sequence[Example], seed: int, say: Say) -> Network:
+    def counted(examples: Sequence[Example], seed: int, say: Progress) -> Network:
         learnt.append(len(examples))
         return fit(examples, seed, say)
 

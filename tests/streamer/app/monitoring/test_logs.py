@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from valaro.streamer.app.console import Notices, speak, tell
-from valaro.streamer.app.monitoring.logs import Alive, JsonLines, Repeats
+from valaro.streamer.app.monitoring.logs import Heartbeat, JsonLines, Repeats
 from valaro.streamer.core.session import Session
 
 from ...fakes import Collect, CountingEngine, Endless, neutral
@@ -140,7 +140,7 @@ def test_once_an_hour_it_says_that_it_is_alive(caplog: pytest.LogCaptureFixture)
     clock, sink = Clock(), Collect()
     source = Endless()
     session = Session(source, CountingEngine(), [sink])
-    alive = Alive(lambda: session.counters, lambda: {"osc": 2, "midi": 0}, clock=clock)
+    alive = Heartbeat(lambda: session.counters, lambda: {"osc": 2, "midi": 0}, clock=clock)
     with session:
         wait_for(lambda: len(sink.affects) >= 2)
     for _ in range(3 * 7200 + 1):

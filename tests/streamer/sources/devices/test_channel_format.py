@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from valaro.streamer.sources.devices.channel_format import Fit, choose
+from valaro.streamer.sources.devices.channel_format import FormatAdapter, choose
 from valaro.streamer.sources.devices.identity import Identity
 from valaro.streamer.sources.devices.listing import AudioInput
 
@@ -69,8 +69,8 @@ def block(*frames: tuple[float, ...]) -> bytes:
     return np.array(frames, dtype=np.float32).tobytes()
 
 
-def fit(now: AudioInput, channels: list[int] | None, before: AudioInput = CARD) -> Fit:
-    return Fit(now, before.rate, *choose(before, channels))
+def fit(now: AudioInput, channels: list[int] | None, before: AudioInput = CARD) -> FormatAdapter:
+    return FormatAdapter(now, before.rate, *choose(before, channels))
 
 
 def test_as_it_was_its_blocks_are_taken_as_they_come() -> None:

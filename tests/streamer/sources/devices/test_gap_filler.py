@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from valaro.streamer.sources.devices.gap_filler import LONGEST, SLACK, Timeline
+from valaro.streamer.sources.devices.gap_filler import LONGEST, SLACK, GapFiller
 
 RATE = 48_000
 BLOCK = 0.02  # s
@@ -13,7 +13,7 @@ class Show:
     """A stream whose every block comes when it has sounded, for as long as it is let."""
 
     def __init__(self, start: float = 100.0) -> None:
-        self.timeline, self.now = Timeline(RATE), start
+        self.timeline, self.now = GapFiller(RATE), start
         self.frames = self.left_out = 0
 
     @property
@@ -49,7 +49,7 @@ def test_sound_that_flows_is_left_alone() -> None:
 
 def test_a_device_whose_clock_is_slow_gets_no_silence_for_it() -> None:
     """1 part in 1000, for an hour: it would add up to 3.6 s."""
-    timeline = Timeline(RATE)
+    timeline = GapFiller(RATE)
     added = [timeline.heard(BLOCK, number * BLOCK * 1.001) for number in range(round(3600 / BLOCK))]
     assert set(added) == {0}
 
@@ -108,14 +108,14 @@ def test_blocks_that_are_long_come_back_too() -> None:
 
 
 def test_a_hole_that_nobody_saw_is_filled_and_a_wobble_is_not() -> None:
-    timeline = Timeline(RATE)
+    timeline = GapFiller(RATE)
     timeline.heard(BLOCK, 10.0)
     assert timeline.heard(BLOCK, 10.0 + SLACK) == 0
     assert timeline.heard(BLOCK, 20.0) == round((20.0 - 10.0 - SLACK - BLOCK) * RATE)
 
 
 def test_a_machine_that_slept_for_a_night_does_not_catch_up_with_it() -> None:
-    timeline = Timeline(RATE)
+    timeline = GapFiller(RATE)
     timeline.heard(BLOCK, 10.0)
     assert timeline.silence(30_000.0) == round(LONGEST * RATE)
     assert timeline.silence(30_001.0) == RATE
@@ -124,7 +124,7 @@ def test_a_machine_that_slept_for_a_night_does_not_catch_up_with_it() -> None:
 
 
 def test_an_input_that_never_began_is_silent_from_when_that_was_seen() -> None:
-    timeline = Timeline(RATE)
+    timeline = GapFiller(RATE)
     assert not timeline.begun
     assert timeline.silence(50.0) == 0
     assert timeline.silence(50.5) == RATE // 2
