@@ -225,7 +225,8 @@ def test_without_handlers_ctrl_c_still_closes_everything() -> None:
 
 STUCK = """
 import os, signal, sys, time
-from valaro.streamer.session import Session, stop_on_signals
+from valaro.streamer.core.session import Session
+from valaro.streamer.core.signals import stop_on_signals
 sys.path.insert(0, sys.argv[1])
 from fakes import Collect, CountingEngine, Endless
 

@@ -174,7 +174,7 @@ def test_a_server_that_stops_holds_nobody_up(jack: Jack, tmp_path: Path) -> None
 
 
 def test_a_program_that_is_killed_leaves_no_port_behind(jack: Jack) -> None:
-    code = "from valaro.streamer.sinks.midi import Midi; Midi(None, virtual='stage'); print('up', flush=True); input()"
+    code = "from valaro.streamer.midi.sink import Midi; Midi(None, virtual='stage'); print('up', flush=True); input()"
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", code], env=jack.env, stdin=pipe, stdout=pipe, text=True) as program:
         assert program.stdout is not None

@@ -23,7 +23,7 @@ OURS, THEIRS = "10.77.0.1", "10.77.0.2"  # the two ends of the cable
 SENDER = """
 import logging, sys, threading
 from tests.streamer.fakes import neutral
-from valaro.streamer.sinks.osc import Osc
+from valaro.streamer.osc.sink import Osc
 logging.basicConfig(format="%(levelname)s %(message)s", level="INFO")
 sinks = [Osc(destination) for destination in sys.argv[1:]]
 print("looking", sum(thread.name == "host look-up" for thread in threading.enumerate()), flush=True)

@@ -275,7 +275,7 @@ def test_too_little_memory(tmp_path: Path) -> None:
 
 
 def test_a_terminal_that_knows_no_utf_8() -> None:
-    code = "from valaro.streamer.doctor_machine import text; print(text()[0].status, text()[0].advice)"
+    code = "from valaro.streamer.app.doctor.machine import text; print(text()[0].status, text()[0].advice)"
     for env, status in (
         ({"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}, "warn"),
         ({"PYTHONUTF8": "1"}, "ok"),

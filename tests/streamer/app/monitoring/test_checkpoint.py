@@ -222,7 +222,7 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
-from valaro.streamer.checkpoint import Checkpoint
+from valaro.streamer.app.monitoring.checkpoint import Checkpoint
 from valaro.streamer.core.affect import Affect
 
 class Memory:
@@ -298,7 +298,7 @@ import json, sys, time
 from pathlib import Path
 from valaro.models import load_bundle
 from valaro.streamer import Engine, Session
-from valaro.streamer.checkpoint import Checkpoint, bundle_digest
+from valaro.streamer.app.monitoring.checkpoint import Checkpoint, bundle_digest
 from valaro.streamer.sources import AudioFile
 
 class Told:

@@ -78,7 +78,7 @@ def test_one_that_hangs_is_ended_by_force(capture: Capture, patience: float) -> 
 
 PARENT = """
 import time
-from valaro.streamer.sources.capture import Capture
+from valaro.streamer.sources.devices.capture import Capture
 capture = Capture()
 capture.news.get()
 print(capture.pid, flush=True)

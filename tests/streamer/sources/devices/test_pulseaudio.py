@@ -19,7 +19,7 @@ AMPLITUDE = 0.5
 CAPTURE = """
 import sys, threading
 import numpy as np
-from valaro.streamer.ring import Ring
+from valaro.streamer.core.ring import Ring
 from valaro.streamer.sources import Microphone
 
 channels = [int(each) for each in sys.argv[2:]] or None
