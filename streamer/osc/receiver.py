@@ -18,7 +18,8 @@ from .._util.rate_limit import Bucket
 from ..core.controls import Controls
 from ..errors import InputError, SinkError
 from .commands import LARGEST, Command, Ignored, Message, Refusal, handle
-from .touch_pad import REST, Pads, Sender, _remember
+from .dispatch import apply_command
+from .touch_pad import REST, Pads, Sender, remember
 
 log = logging.getLogger(__name__)
 
@@ -183,10 +184,6 @@ class OscIn:
     def _do(self, command: Command, sender: Sender) -> bool:
         """Whether it is done, rather than kept until a finger rests. Raises what the controls raise."""
         match command.address, command.values:
-            case "/valaro/rate", (float(valence), float(arousal)):
-                self._controls.rate(valence, arousal, source="osc")
-            case "/valaro/rate", (float(valence), float(arousal), str(name)):
-                self._controls.rate(valence, arousal, name, source="osc")
             case "/valaro/rate/xy", (float(valence), float(arousal), float(ago), str(name)):  # from the pads, at rest
                 self._controls.rate(valence, arousal, name or None, "osc", ago)
             case "/valaro/rate/xy", (float(x), float(y), *name):
@@ -198,14 +195,10 @@ class OscIn:
                     return False
                 valence, arousal, name = place
                 self._controls.rate(valence, arousal, name or None, "osc")
-            case "/valaro/listener", (str(name),):
-                self._controls.listener = name
-            case "/valaro/offset", (float(seconds),):
-                self._controls.offset = seconds
-            case "/valaro/pause", (float(on),):
-                self._controls.paused = on >= 0.5
             case "/valaro/reply", (float(port),):
-                _remember(self._reply_ports, sender[0], int(port))
+                remember(self._reply_ports, sender[0], int(port))
+            case _:
+                apply_command(command, self._controls)
         return True
 
     def _refuse(self, refusal: Refusal, sender: Sender) -> None:

@@ -17,7 +17,7 @@ class Pads:
 
     def move(self, sender: Sender, place: Place, now: float) -> None:
         """The finger is at ``place`` at ``now`` s."""
-        _remember(self._moving, sender[0], (sender, place, now))
+        remember(self._moving, sender[0], (sender, place, now))
 
     def lift(self, sender: Sender) -> Place | None:
         """Where the finger was, None if it has rested there already."""
@@ -30,7 +30,7 @@ class Pads:
         return [self._moving.pop(host)[:2] for host in found]
 
 
-def _remember(kept: dict[str, T], host: str, value: T) -> None:
+def remember(kept: dict[str, T], host: str, value: T) -> None:
     """Keep ``value`` for ``host``; of more than MOST_HOSTS the one that was heard of longest ago is forgotten."""
     kept.pop(host, None)
     kept[host] = value

@@ -18,6 +18,7 @@ from ...core.affect import Affect
 from ...core.controls import Controls
 from ...errors import InputError
 from ..commands import Command, Refusal, handle
+from ..dispatch import apply_command
 from ..packets import prefix
 from .announcement import Announcement
 from .client import LIVE, Client, command
@@ -178,21 +179,9 @@ class Server:
         if not client.may_write:
             self._refuse(client, order.address, "a page of another site may not change anything here")
             return
-        controls = self._controls
         try:
-            match order.address, order.values:
-                case "/valaro/rate", (float(valence), float(arousal)):
-                    controls.rate(valence, arousal, source="osc")
-                case "/valaro/rate", (float(valence), float(arousal), str(name)):
-                    controls.rate(valence, arousal, name, source="osc")
-                case "/valaro/listener", (str(name),):
-                    controls.listener = name
-                case "/valaro/offset", (float(seconds),):
-                    controls.offset = seconds
-                case "/valaro/pause", (float(on),):
-                    controls.paused = on >= 0.5
-                case _:
-                    raise InputError("not over a web socket: send it to the OSC port")
+            if order.address == "/valaro/status" or not apply_command(order, self._controls):
+                raise InputError("not over a web socket: send it to the OSC port")
         except InputError as error:
             self._refuse(client, order.address, str(error))
 

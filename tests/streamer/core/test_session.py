@@ -244,6 +244,6 @@ with stop_on_signals(session):
 
 def test_a_second_ctrl_c_is_immediate() -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", STUCK, str(HERE.parent)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", STUCK, str(HERE.parent.parent)], capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == -signal.SIGINT, ended.stderr

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from valaro.streamer.core import controls
+from valaro.streamer._util import rate_limit
 from valaro.streamer.errors import InputError
 from valaro.streamer.listeners import store as store_module
 from valaro.streamer.listeners.store import MOST_LIKE, Listeners, StoreError, open_listeners
@@ -214,7 +214,7 @@ def test_importing_the_store_compiles_nothing() -> None:
 
 def test_a_flood_is_refused_and_counted(store: Listeners, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0  # the clock stands still, or of a slow disk none would be too many
-    monkeypatch.setattr(controls, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(rate_limit, "time", SimpleNamespace(monotonic=lambda: now))
     kept = [store.add("ana", 0.0, 0.0, HEARD, time=1.0) for _ in range(1_000)]
     assert [each is not None for each in kept] == [True] * 20 + [False] * 980
     assert (store.refused, store.count("ana")) == (980, 20)
@@ -257,10 +257,11 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from valaro.streamer import listeners_schema
-from valaro.streamer.listeners import Heard, Listeners
-listeners_schema.PATIENCE = 120.0
-heard = Heard(np.ones(1, np.float32), np.full(121, 1 / 121, np.float32), np.ones((8, 163), np.float32), "b", "1")
+from valaro.streamer.listeners import schema
+from valaro.streamer.listeners.evidence import RatedEvidence
+from valaro.streamer.listeners.store import Listeners
+schema.PATIENCE = 120.0
+heard = RatedEvidence(np.ones(1, np.float32), np.full(121, 1 / 121, np.float32), np.ones((8, 163), np.float32), "b", "1")
 sys.stdin.readline()
 with Listeners(Path(sys.argv[1])) as store:
     for _ in range(20):
@@ -323,9 +324,10 @@ KILLED = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from valaro.streamer.listeners import Heard, Listeners
+from valaro.streamer.listeners.evidence import RatedEvidence
+from valaro.streamer.listeners.store import Listeners
 
-heard = Heard(np.ones(1, np.float32), np.full(121, 1 / 121, np.float32), np.ones((8, 163), np.float32), "b", "1")
+heard = RatedEvidence(np.ones(1, np.float32), np.full(121, 1 / 121, np.float32), np.ones((8, 163), np.float32), "b", "1")
 for path in sys.stdin:
     child = os.fork()
     if child == 0:

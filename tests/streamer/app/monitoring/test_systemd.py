@@ -141,7 +141,8 @@ def test_a_manager_that_is_gone_is_no_fault_of_the_end(tmp_path: Path) -> None:
 
 def test_it_needs_no_more_than_a_socket() -> None:
     code = (
-        "import sys; from valaro.streamer.app.monitoring.systemd import Watchdog; print(sorted(set(sys.modules) & {'numba', 'rich'}))"
+        "import sys; from valaro.streamer.app.monitoring.systemd import Watchdog; "
+        "print(sorted(set(sys.modules) & {'numba', 'rich'}))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert ended.stdout == "[]\n"
