@@ -261,7 +261,7 @@ from valaro.streamer.listeners import schema
 from valaro.streamer.listeners.evidence import RatedEvidence
 from valaro.streamer.listeners.store import Listeners
 schema.PATIENCE = 120.0
-heard = RatedEvidence(np.ones(1, np.float32), np.full(121, 1 / 121, np.float32), np.ones((8, 163), np.float32), "b", "1")
+heard = RatedEvidence(np.ones(1, np.float32), np.full(121, 1 / 121, np.float32), np.ones((8, 163), "f"), "b", "1")
 sys.stdin.readline()
 with Listeners(Path(sys.argv[1])) as store:
     for _ in range(20):
@@ -327,7 +327,7 @@ import numpy as np
 from valaro.streamer.listeners.evidence import RatedEvidence
 from valaro.streamer.listeners.store import Listeners
 
-heard = RatedEvidence(np.ones(1, np.float32), np.full(121, 1 / 121, np.float32), np.ones((8, 163), np.float32), "b", "1")
+heard = RatedEvidence(np.ones(1, np.float32), np.full(121, 1 / 121, np.float32), np.ones((8, 163), "f"), "b", "1")
 for path in sys.stdin:
     child = os.fork()
     if child == 0:
