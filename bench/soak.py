@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from valaro.models import load_bundle
 from valaro.streamer import Affect, Engine, Session
-from valaro.streamer.app.monitoring.sinks import Upkeep
+from valaro.streamer.app.monitoring.sinks import Facts, upkeep_sinks
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.core.replay import Replay
 from valaro.streamer.core.session import Counters
@@ -84,8 +84,14 @@ def _run(hours: float, folder: Path, stack: ExitStack, with_midi: bool) -> dict[
     sinks = [oscs[0], receipts[0], oscs[1], receipts[1], recorder, *notes, rater, watch]
     outlet = OutputScheduler([(sink, None) for sink in sinks], controls)
     engine = Engine(bundle, RATE, listener=learning)
-    upkeep = Upkeep(checkpoint=folder / "checkpoint.npz", metrics=str(folder / "valaro.prom"))
-    kept = upkeep.sinks(engine, bundle, None, "fusion", RATE, counters, dict)
+    kept = upkeep_sinks(
+        engine,
+        Facts(bundle, None, "fusion", RATE),
+        counters,
+        dict,
+        checkpoint=folder / "checkpoint.npz",
+        metrics=str(folder / "valaro.prom"),
+    )
     session = Session(programme, engine, [outlet, *kept])
     running.append(session)
     fresh, began, began_cpu = sample(0.0), time.perf_counter(), time.process_time()

@@ -33,6 +33,10 @@ class MissingExtraError(ValaroError):
     """A part of Valaro that needs packages which are not installed; the message holds the pip command."""
 
 
+class PluginError(ValaroError):
+    """Another package's source, sink or decoder that cannot be loaded, or that does what none may do."""
+
+
 __all__ = [
     "AudioFileError",
     "BundleError",
@@ -41,6 +45,7 @@ __all__ = [
     "DeviceError",
     "InputError",
     "MissingExtraError",
+    "PluginError",
     "SinkError",
     "StoreError",
     "ValaroError",

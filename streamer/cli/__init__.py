@@ -12,10 +12,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from . import analyze, calibrate, devices, doctor, listeners, live, presets, rate, replay, training
-
-# typer brings its own copy of click or uses the installed one, by version: either way this is its UsageError.
-_UsageError: Any = typer.BadParameter.__bases__[0]
+from . import analyze, calibrate, devices, doctor, listeners, live, plugins, presets, rate, replay, training
+from ._options import FOR_PLUGINS, UsageError
 
 app = typer.Typer(
     name="valaro",
@@ -25,11 +23,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(live.demo)
-app.command()(live.listen)
-app.command()(replay.replay)
+app.command(context_settings=FOR_PLUGINS)(live.demo)
+app.command(context_settings=FOR_PLUGINS)(live.listen)
+app.command(context_settings=FOR_PLUGINS)(replay.replay)
 app.add_typer(presets.app)
 app.command()(devices.devices)
+app.command()(plugins.plugins)
 app.command()(doctor.doctor)
 app.command()(analyze.analyze)
 app.command()(rate.rate)
@@ -104,7 +103,7 @@ def run(arguments: Sequence[str]) -> int:
         return end.code if isinstance(end.code, int) else 1
     except typer.Abort:
         return 1
-    except _UsageError as fault:
+    except UsageError as fault:
         context = getattr(fault, "ctx", None)
         path = context.command_path if context is not None else "valaro"
         tell(f"{fault.format_message().rstrip('.')}: see `{path} --help`")

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..app.settings import DEFAULT_DECODER
 from ..catalogue.analysis import Plan, Task
 from ..catalogue.writers import Form, copy_text
 from ._options import DecoderOption, ListenerOption, ModelOption
-from .live import DEFAULT_DECODER
 
 if TYPE_CHECKING:
     from ..catalogue.analysis import Done, FileAnalyzer
     from ..catalogue.discovery import Found
-    from ._progress import Progress
+    from ..catalogue.progress import Progress
 
 AHEAD = 16  # files a process that may be done, and wait on disk, before one whose turn it is
 
@@ -124,7 +124,7 @@ def _told_of(found: "Found") -> Iterator[str]:
 
 
 def _progress(paths: list[Path], tasks: list[Task], output: Path | None) -> "Progress":
-    from ._progress import Progress
+    from ..catalogue.progress import Progress
 
     onto_screen = output is None and sys.stdout.isatty()  # a bar would be torn apart by the records
     return Progress(len(tasks), bar=not onto_screen, summary=any(map(os.path.isdir, paths)))

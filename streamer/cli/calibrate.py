@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from ..app.settings import DEFAULT_DECODER
 from ..listeners.file_rating import EvidenceRecorder
 from ._options import DecoderOption, ModelOption
 from .listeners import opened, rating_count
-from .live import DEFAULT_DECODER
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from ..app.settings import DEFAULT_DECODER
 from ..listeners.file_rating import heard_at
 from ._options import DecoderOption, ModelOption
 from .listeners import opened, rating_count
-from .live import DEFAULT_DECODER
 
 
 def rate(

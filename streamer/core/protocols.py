@@ -123,7 +123,7 @@ class Listener(Protocol):
 
 
 class Resumable(Protocol):
-    """What is asked of an engine."""
+    """What a checkpoint asks of an engine."""
 
     @property
     def state(self) -> Any:
@@ -133,3 +133,7 @@ class Resumable(Protocol):
     def resume(self, state: Any) -> None:
         """Begin with that; before the first samples."""
         ...
+
+
+class ResumableEngine(EngineLike, Resumable, Protocol):
+    """An engine whose memory may be kept and given back."""

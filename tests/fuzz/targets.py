@@ -281,14 +281,14 @@ def profile_seeds() -> list[bytes]:
 
 def run_words(data: bytes) -> None:
     """What stands on the command line, or in a field of a config."""
-    from valaro.streamer.cli.live import _channel_numbers
+    from valaro.streamer.app.settings import channel_numbers
 
     text = text_of(data[:80])
     destination = refused_or(lambda: parse_destination(text))
     assert destination is None or 1 <= destination[1] <= 65_535
     refused_or(lambda: listener_names(text))
     refused_or(lambda: parse_target(text))
-    refused_or(lambda: _channel_numbers(text))
+    refused_or(lambda: channel_numbers(text))
     refused_or(lambda: MidiInSettings(listener=text))
 
 

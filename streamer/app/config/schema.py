@@ -5,7 +5,7 @@ pydantic comes with this module only: its start takes time and memory that a sho
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,7 @@ from ...midi.receiver import MidiInSettings
 from ...sinks.expressions import compile_expression
 from ...sinks.mapping import Mapped, check_address, check_curve, check_range, check_seconds
 from ..monitoring.metrics import parse_target
+from ..plugins import SINKS, VALUE, by_name
 from .errors import Misplaced, read_toml, refusal, shown
 
 CHANNEL = "{channel}"  # in the address of a map: the number of a channel that is tracked separately
@@ -283,6 +284,7 @@ class Config(Table):
 
     listener: Annotated[str, _checked(listener_name)] | None = None
     device: Annotated[NumberOrText, AfterValidator(_name)] | None = None
+    source: Name | None = None
     channels: Annotated[tuple[Channel, ...], Field(strict=False), AfterValidator(_some)] | None = None
     separate: bool = False
     model: File | None = None
@@ -298,6 +300,14 @@ class Config(Table):
     midi: MidiOut | None = None
     midi_in: MidiInput | None = None
     oscquery: QueryServer | None = None
+    sources: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    sinks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if self.source is not None and (self.device is not None or self.channels is not None):
+            raise Misplaced("source", 'is a plugin\'s sound, and excludes "device" and "channels"')
+        return self
 
 
 TABLES: dict[tuple[str, ...], type[Table]] = {
@@ -311,6 +321,17 @@ TABLES: dict[tuple[str, ...], type[Table]] = {
 }
 
 
+def _with_plugins(content: dict[str, Any]) -> dict[str, Any]:
+    """A key at the top that is a plugin's name is its table, or what its option would say."""
+    strange = content.keys() - set(Config.model_fields)
+    names = strange & {plugin.name for plugin in by_name(SINKS)} if strange else set()
+    if not names or not isinstance(content.get("sinks", {}), dict):
+        return content
+    tables = {name: content[name] if isinstance(content[name], dict) else {VALUE: content[name]} for name in names}
+    kept = {key: value for key, value in content.items() if key not in names}
+    return kept | {"sinks": tables | kept.get("sinks", {})}
+
+
 def load_config(path: Path) -> Config:
     """Read and check a config file. A relative path in it counts from the file's own folder.
 
@@ -318,6 +339,7 @@ def load_config(path: Path) -> Config:
     what was meant; how many more there are is told.
     """
     text, content = read_toml(path)
+    content = _with_plugins(content)
     try:
         return Config.model_validate(content, context={"folder": path.parent})
     except ValidationError as invalid:

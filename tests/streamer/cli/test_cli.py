@@ -19,9 +19,9 @@ from pythonosc.osc_message import OscMessage
 from valaro.models import load_bundle
 from valaro.models.tracker import POLICIES
 from valaro.models.training.synthesis.noises import NOISES
+from valaro.streamer.app.application import losses_of_sound
 from valaro.streamer.app.console import Notices
 from valaro.streamer.cli import run
-from valaro.streamer.cli.live import _losses
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.core.engine import Engine
 from valaro.streamer.core.session import Session
@@ -283,7 +283,7 @@ def test_the_device_s_faults_are_told() -> None:
     source = Endless()
     source.flags = 3
     session = Session(source, CountingEngine(), [])
-    assert _losses(session, source.rate) == ["3 device faults"]
+    assert losses_of_sound(session, source.rate) == ["3 device faults"]
 
 
 def test_files_of_one_name_do_not_overwrite_each_other(song: Path, bundle: Path, tmp_path: Path) -> None:

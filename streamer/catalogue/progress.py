@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..app.console import tell
 
 if TYPE_CHECKING:
-    from ..catalogue.analysis import Done
+    from .analysis import Done
 
 _EVERY = 10.0  # s between two lines
 

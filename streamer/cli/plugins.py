@@ -1,0 +1,72 @@
+"""``valaro plugins``: the sources, sinks and decoders that installed packages bring."""
+
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+PATIENCE = 30.0  # s that a plugin's import may take here
+
+_PROBE = """
+import sys
+from valaro.streamer.app import plugins
+from valaro.streamer.errors import ValaroError
+door, name, package = sys.argv[1:]
+[plugin] = [each for each in plugins.listed(door) if (each.name, each.package) == (name, package)]
+try:
+    plugins.load(plugin)
+except ValaroError as fault:
+    print(fault)
+    sys.exit(3)
+print("loads")
+"""
+
+
+def plugins(
+    load: Annotated[
+        bool,
+        typer.Option("--load", metavar="", help="Also try to load each, in a process of its own, and say what fails."),
+    ] = False,
+) -> None:
+    """List sources, sinks and decoders by name, with the package that brings each; nothing of them is imported.
+
+    A sink is used by --sink NAME, by --NAME VALUE where it takes one, or by a table [sinks.NAME] in a config; a
+    source by --source NAME, or source = "NAME"; a decoder by a model bundle that holds its weights.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from ..app.plugins import DOORS, Plugin, listed
+
+    found = [plugin for door in DOORS for plugin in listed(door)]
+    table = Table("kind", "name", "package", "state")
+
+    def state(plugin: Plugin) -> str:
+        if plugin.shadowed_by:
+            return f"not used: {plugin.shadowed_by} has this name already"
+        return _loaded(plugin) if load else "installed"
+
+    failed = False
+    for plugin in found:
+        says = state(plugin)
+        failed = failed or not (says in ("installed", "loads") or plugin.shadowed_by)
+        package = f"{plugin.package} {plugin.version}".rstrip()
+        table.add_row(*map(Text, (plugin.kind, plugin.name, package, says)))
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _loaded(plugin) -> str:  # noqa: ANN001
+    """What becomes of it in a process of its own, which may hang or end."""
+    command = [sys.executable, "-P", "-c", _PROBE, plugin.door, plugin.name, plugin.package]
+    try:
+        ended = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False, text=True
+        )
+    except subprocess.TimeoutExpired:
+        return f"failed: not loaded within {PATIENCE:g} s"
+    last = (ended.stdout.strip() or ended.stderr.strip() or f"ended with {ended.returncode}").splitlines()[-1]
+    return last if ended.returncode == 0 else f"failed: {last}"
