@@ -284,7 +284,6 @@ class Config(Table):
 
     listener: Annotated[str, _checked(listener_name)] | None = None
     device: Annotated[NumberOrText, AfterValidator(_name)] | None = None
-    source: Name | None = None
     channels: Annotated[tuple[Channel, ...], Field(strict=False), AfterValidator(_some)] | None = None
     separate: bool = False
     model: File | None = None
@@ -300,6 +299,7 @@ class Config(Table):
     midi: MidiOut | None = None
     midi_in: MidiInput | None = None
     oscquery: QueryServer | None = None
+    source: Name | None = None
     sources: dict[str, dict[str, Any]] = Field(default_factory=dict)
     sinks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
