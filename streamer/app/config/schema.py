@@ -142,13 +142,21 @@ class OscMap(Table):
     """
 
     source: Annotated[str, _checked(compile_expression)] = Field(alias="from")
+    """What is sent: a value of the emission, or arithmetic over several (see Expressions, below)."""
     to: Annotated[str, _checked(_address)]
+    """The OSC address, such as `/composition/layers/1/video/opacity`; `{channel}` in it is the channel's number."""
     channel: Channel | None = None
+    """With `separate`: whose value. Left out: each channel's where `to` holds `{channel}`, else the first's."""
     source_range: Ends | None = Field(None, alias="in")
+    """The ends of the range of `from`; what lies outside is clipped. Without it: that of a bare name, else 0 to 1."""
     out_range: Ends = Field((0.0, 1.0), alias="out")
+    """What the ends of `in` become; the second may be the smaller."""
     curve: Annotated[float, _checked(check_curve)] = 1.0
+    """Exponent of the share between the ends, above 0: over 1 it stays low longer, under 1 it rises sooner."""
     attack: Seconds = 0.0
+    """Seconds to cover 63 % of a rise; 0 follows at once."""
     release: Seconds = 0.0
+    """Seconds to cover 63 % of a fall; 0 follows at once."""
 
     @model_validator(mode="after")
     def _has_a_range(self) -> Self:
@@ -178,11 +186,17 @@ class OscOut(Table):
     """``[[osc]]``: one destination. ``rate`` in Hz is that of the interpolated output; None: one an emission."""
 
     to: Annotated[str, _checked(parse_destination)]
+    """Where to, `HOST:PORT`; IPv6 as `[::1]:9000`."""
     bundle: bool = True
+    """One OSC bundle an emission; `false`: plain messages, for receivers that mishandle bundles."""
     contract: bool = True
+    """Whether the addresses of Valaro are sent; `false`: only what the maps (and `cells`) say."""
     cells: bool = False
+    """Also each cell of the heatmap by itself, `/valaro/cell/A/V`."""
     rate: Annotated[float, _between(1, 120, " Hz")] | None = None
+    """Interpolated values, so many a second, half a second later than otherwise. Without it: one an emission."""
     entries: Annotated[tuple[OscMap, ...], Field(strict=False)] = Field((), alias="map")
+    """Values of the emission at addresses of your own, a table each (see `[[osc.map]]`)."""
 
     @model_validator(mode="after")
     def _sends_something(self) -> Self:
@@ -201,25 +215,37 @@ class OscOut(Table):
 
 
 class OscInput(Table):
-    """``[osc_in]``: where messages are heard, "PORT" or "HOST:PORT"."""
+    """``[osc_in]``: where OSC messages are taken."""
 
     listen: Annotated[NumberOrText, AfterValidator(_listen)]
+    """`PORT` (heard from this machine only) or `HOST:PORT`; `0.0.0.0:PORT` takes messages from the network."""
 
 
 class MidiOut(Table):
     """``[midi]``: ``port`` to find by name, or ``virtual`` to make; neither: the command line names the port."""
 
     port: Name | None = None
+    """The port to send to, by its name or a part of it."""
     virtual: Name | None = None
+    """A port of this name is made instead (not on Windows). One of the two, or `--midi`."""
     channel: Annotated[int, _between(1, 16)] = 1
+    """The MIDI channel."""
     valence: Controller = 20
+    """Controller of valence."""
     arousal: Controller = 21
+    """Controller of arousal."""
     confidence: Controller = 22
+    """Controller of confidence."""
     quadrants: Annotated[tuple[Controller, ...], Field(strict=False), AfterValidator(_four)] = (23, 24, 25, 26)
+    """Four controllers, for the shares of happy, tense, sad and calm."""
     fine: bool = False
+    """14 bits: the high half on controller n, from 0 to 31, the low half on n + 32."""
     notes: Annotated[tuple[Note, ...], Field(strict=False), AfterValidator(_four_or_none)] = (60, 61, 62, 63)
+    """Four notes, one for each quadrant, for the strongest mood; `[]`: none."""
     velocity: Annotated[int, _between(1, 127)] = 100
+    """Velocity of the notes."""
     hysteresis: Annotated[float, _between(0, 1)] = 0.1
+    """By how much of the heatmap another quadrant must lead before the note changes."""
 
     @model_validator(mode="after")
     def _means_one_thing(self) -> Self:
@@ -251,11 +277,17 @@ class MidiInput(Table):
     """
 
     port: Name | None = None
+    """The port to listen to, by its name or a part of it."""
     virtual: Name | None = None
+    """A port of this name is made instead (not on Windows). One of the two, or `--midi-in`."""
     channel: Annotated[int, _between(0, 16)] = 0
+    """The MIDI channel; 0: any."""
     valence: Controller = 102
+    """Controller of valence."""
     arousal: Controller = 103
+    """Controller of arousal."""
     listener: Annotated[str, _checked(listener_name)] = ""
+    """Whose knobs they are, where several listeners are in the room."""
 
     @model_validator(mode="after")
     def _means_one_thing(self) -> Self:
@@ -272,36 +304,59 @@ class MidiInput(Table):
 
 
 class QueryServer(Table):
-    """``[oscquery]``: HTTP and web socket; port 0 takes any free one."""
+    """``[oscquery]``: OSCQuery, by HTTP and web socket."""
 
     port: Annotated[int, _between(0, 65535)] = 0
+    """Port of the server; 0: any that is free."""
     host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
+    """`127.0.0.1` is reached from this machine only, `0.0.0.0` from the network."""
     name: Annotated[str, AfterValidator(_service_name)] = "Valaro"
+    """What it is called where it is announced, 63 bytes at most."""
 
 
 class Config(Table):
     """The whole file; whatever it leaves out is None, or empty. ``model`` and ``record`` are beside the file."""
 
     listener: Annotated[str, _checked(listener_name)] | None = None
+    """Whose heatmap it is, and whose the ratings are; for several people there is `--listener`."""
     device: Annotated[NumberOrText, AfterValidator(_name)] | None = None
+    """The audio input: a part of its name, or its number, as `valaro devices` prints them."""
     channels: Annotated[tuple[Channel, ...], Field(strict=False), AfterValidator(_some)] | None = None
+    """Which channels of the input, counted from 1; without it all are mixed."""
     separate: bool = False
+    """Track each channel by itself, at addresses `/valaro/N/...`."""
     model: File | None = None
+    """A model bundle to use instead of the built-in one."""
     decoder: Name | None = None
+    """Whose heatmap it is: a decoder of the bundle by name, or their `fusion`."""
     record: File | None = None
+    """A new file for all that goes out, as JSON lines."""
     policy: Literal["drift", "hold", "pass"] | None = None
+    """What talk and noise do: the heatmap may `drift` to the neutral one, `hold`, or `pass` them as music."""
     checkpoint: File | None = None
+    """A file for what the chain remembers; a restart within a minute goes on from it."""
     metrics: Annotated[NumberOrText, _checked(parse_target)] | None = None
+    """Numbers for Prometheus: `[HOST:]PORT`, or a file whose name ends in `.prom`."""
     log: Literal["text", "json"] | None = None
+    """What the lines on stderr are."""
     offset: Annotated[float, _between(0, MOST_OFFSET, " seconds")] | None = None
+    """Seconds by which everything goes out later, to meet a delayed video."""
     osc: Annotated[tuple[OscOut, ...], Field(strict=False)] = ()
+    """OSC destinations, a table each (see `[[osc]]`)."""
     osc_in: OscInput | None = None
+    """Messages that are taken (see `[osc_in]`)."""
     midi: MidiOut | None = None
+    """MIDI that is sent (see `[midi]`)."""
     midi_in: MidiInput | None = None
+    """Ratings over MIDI (see `[midi_in]`)."""
     oscquery: QueryServer | None = None
+    """The OSCQuery server (see `[oscquery]`)."""
     source: Name | None = None
+    """The sound of a plugin instead of a device's, by the plugin's name (`valaro plugins`)."""
     sources: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """A plugin's source, `[sources.NAME]`: what it is made from, in keys of its own."""
     sinks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """A plugin's sink, `[sinks.NAME]`: it is sent to, and made from these keys; `[NAME]` at the top does as well."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
