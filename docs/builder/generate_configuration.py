@@ -75,7 +75,7 @@ def render() -> str:
     return "\n".join([*parts, TAIL])
 
 
-def keys() -> list[str]:
+def written_keys() -> list[str]:
     """Every key of the schema as it is written in a file: ``osc.map.from``, ``midi.channel``, ``device`` ..."""
     return [".".join((*path, _key(*field))) for path, table in schema.TABLES.items() for field in _fields(table)]
 
@@ -116,7 +116,7 @@ def _rows(table: type[BaseModel]) -> list[str]:
         if name not in meanings:
             raise SystemExit(f"{table.__name__}.{name} has no docstring in {schema.__file__}: say what it means")
         cells = (f"`{_key(name, field)}`", _type(field), _default(field), meanings[name])
-        rows.append("| " + " | ".join(each.replace("|", "\\|") for each in cells) + " |")
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return rows
 
 
@@ -124,15 +124,15 @@ def field_docstrings(table: type[BaseModel]) -> dict[str, str]:
     """The string that stands below each field of the class, on one line."""
     (definition,) = ast.parse(inspect.getsource(table)).body
     assert isinstance(definition, ast.ClassDef)
-    found = {}
+    meanings = {}
     for field, below in zip(definition.body, definition.body[1:], strict=False):
         match field, below:
             case (
                 ast.AnnAssign(target=ast.Name(id=name)),
                 ast.Expr(value=ast.Constant(value=str() as text)),
             ):
-                found[name] = " ".join(text.split())
-    return found
+                meanings[name] = " ".join(text.split())
+    return meanings
 
 
 def _bare(annotation: Any) -> Any:
@@ -140,14 +140,14 @@ def _bare(annotation: Any) -> Any:
     if get_origin(annotation) is Annotated:
         return _bare(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
-        (only,) = [each for each in get_args(annotation) if each is not type(None)]
+        (only,) = [kind for kind in get_args(annotation) if kind is not type(None)]
         return _bare(only)
     return annotation
 
 
 def _checks(annotation: Any, metadata: list[Any]) -> Iterator[Callable[..., Any]]:
     """The functions that validate a value, those inside of ``X | None`` and ``tuple[X, ...]`` too."""
-    yield from (each.func for each in metadata if isinstance(each, AfterValidator))
+    yield from (check.func for check in metadata if isinstance(check, AfterValidator))
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
         yield from _checks(inner, more)
@@ -159,7 +159,7 @@ def _checks(annotation: Any, metadata: list[Any]) -> Iterator[Callable[..., Any]
 def _type(field: FieldInfo) -> str:
     bare = _bare(field.annotation)
     if get_origin(bare) is Literal:
-        return " or ".join(f'`"{each}"`' for each in get_args(bare))
+        return " or ".join(f'`"{choice}"`' for choice in get_args(bare))
     if inspect.isclass(bare) and issubclass(bare, BaseModel):
         return "table"
     if get_origin(bare) is dict:

@@ -56,6 +56,6 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 def _outside() -> dict[str, str]:
     """Path in the repository -> path on the site, for all that does not lie in ``docs/``."""
-    found = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
-    shared = [path.relative_to(ROOT).as_posix() for path in found if not MADE.search(path.as_posix())]
-    return PAGES | {path: path for path in shared} | {"LICENSE": "LICENSE.txt"}
+    files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
+    shared = [path.relative_to(ROOT).as_posix() for path in files]
+    return PAGES | {path: path for path in shared if not MADE.search(path)} | {"LICENSE": "LICENSE.txt"}
