@@ -23,3 +23,7 @@ class DataError(ValaroError):
     """A data set that cannot be used: missing files, labels out of range, too few groups."""
 
     exit_code = 2
+
+
+class PluginError(ValaroError):
+    """Another package's source, sink or decoder that cannot be loaded, or that does what none may do."""

@@ -1,6 +1,6 @@
 """One family of errors: each message is one line that says what to do (``exit_code`` is the shell's)."""
 
-from ..models.errors import BundleError, DataError, ValaroError
+from ..models.errors import BundleError, DataError, PluginError, ValaroError
 
 
 class InputError(ValaroError):
@@ -31,10 +31,6 @@ class DamagedError(StoreError):
 
 class MissingExtraError(ValaroError):
     """A part of Valaro that needs packages which are not installed; the message holds the pip command."""
-
-
-class PluginError(ValaroError):
-    """Another package's source, sink or decoder that cannot be loaded, or that does what none may do."""
 
 
 __all__ = [

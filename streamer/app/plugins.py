@@ -1,7 +1,6 @@
-"""The doors for other packages' sources, sinks and decoders, which Valaro's own come in by as well.
+"""Other packages' sources and sinks: which can be asked for, and how they are made from their tables.
 
-A door is a group of entry points. What stands at it is listed from the packages' metadata, without an import; only
-what is asked for is loaded. What an entry point names is called with its table as keywords:
+What an entry point names is called with its table as keywords:
 
 - ``valaro.sources``: returns a :class:`~valaro.streamer.core.protocols.Source`;
 - ``valaro.sinks``: returns a :class:`~valaro.streamer.core.protocols.Sink`. Its attribute ``option_key``, where it has
@@ -11,73 +10,19 @@ what is asked for is loaded. What an entry point names is called with its table 
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from importlib import metadata
 from typing import Any
 
+from ...models.doors import SINKS, SOURCES, Plugin, kind_of, listed, load, target, words
 from ..errors import InputError, PluginError
 
-SOURCES, SINKS, DECODERS = "valaro.sources", "valaro.sinks", "valaro.decoders"
-DOORS = (SOURCES, SINKS, DECODERS)
 VALUE = ""  # in a table: what the plugin's option would say; no key that a person writes is empty
-OWN = "valaro"  # the package whose names come first
-
 # Valaro's own that settings know how to make: they are asked for by options and tables of their own.
 WIRED = {
     SOURCES: frozenset({"demo", "device", "file"}),
     SINKS: frozenset({"osc", "midi", "oscquery", "record", "terminal"}),
 }
-
-_SHOWN = 300  # characters of a plugin's own words
-
-
-@dataclass(frozen=True, slots=True)
-class Plugin:
-    """What stands at a door: its name, the package and version that brought it, and the object that it names.
-
-    ``shadowed_by``: the package whose plugin of the same name is taken instead, "" if it is this one.
-    """
-
-    door: str
-    name: str
-    package: str
-    version: str
-    value: str
-    shadowed_by: str = ""
-
-    @property
-    def own(self) -> bool:
-        """Whether Valaro itself brings it."""
-        return self.package == OWN
-
-    @property
-    def kind(self) -> str:
-        """``source``, ``sink`` or ``decoder``."""
-        return _kind(self.door)
-
-    def __str__(self) -> str:
-        return f"the {self.kind} {self.name} of {self.package}"
-
-
-def listed(door: str) -> list[Plugin]:
-    """All plugins of a door by name, Valaro's own first; nothing of them is imported."""
-    plugins: dict[tuple[str, str], Plugin] = {}
-    for entry in metadata.entry_points(group=door):
-        package = _canonical(entry.dist.name) if entry.dist is not None else "unknown"
-        version = entry.dist.version if entry.dist is not None else ""
-        plugins.setdefault((entry.name, package), Plugin(door, entry.name, package, version, entry.value))
-    ordered = sorted(plugins.values(), key=lambda plugin: (not plugin.own, plugin.name, plugin.package))
-    taken: dict[str, str] = {}
-    result = []
-    for plugin in ordered:
-        first = taken.setdefault(plugin.name, plugin.package)
-        shadow = "" if first == plugin.package else first
-        result.append(
-            Plugin(plugin.door, plugin.name, plugin.package, plugin.version, plugin.value, shadowed_by=shadow)
-        )
-    return result
 
 
 def by_name(door: str) -> list[Plugin]:
@@ -90,7 +35,7 @@ def find(door: str, name: str) -> Plugin:
     known = {plugin.name: plugin for plugin in by_name(door)}
     if name in known:
         return known[name]
-    kind = _kind(door)
+    kind = kind_of(door)
     if name in WIRED.get(door, ()):
         raise InputError(f"{name} is a {kind} with options and a table of its own: see `valaro listen --help`")
     near = get_close_matches(name, known, 1)
@@ -98,32 +43,9 @@ def find(door: str, name: str) -> Plugin:
     raise InputError(f"no plugin brings a {kind} {name!r}: {hint} (`valaro plugins` lists them)")
 
 
-def load(plugin: Plugin) -> Callable[..., Any]:
-    """Import what a plugin names.
-
-    Raises
-    ------
-    PluginError
-        Whatever it does instead, ``sys.exit`` among it, in one line; not KeyboardInterrupt.
-    """
-    try:
-        target = _target(plugin)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as fault:
-        raise PluginError(f"{plugin} cannot be loaded: {words(fault)}") from fault
-    if not callable(target):
-        raise PluginError(f"{plugin} names {plugin.value}, which makes nothing")
-    return target
-
-
 def own(door: str, name: str) -> Callable[..., Any]:
     """Valaro's own of this name, imported; what its import raises is Valaro's own fault, and passes through."""
-    return _target(next(plugin for plugin in listed(door) if plugin.own and plugin.name == name))
-
-
-def _target(plugin: Plugin) -> Any:
-    return metadata.EntryPoint(plugin.name, plugin.value, plugin.door).load()
+    return target(next(plugin for plugin in listed(door) if plugin.own and plugin.name == name))
 
 
 def make(plugin: Plugin, table: Mapping[str, Any], value: Any = None) -> Any:
@@ -143,18 +65,18 @@ def make(plugin: Plugin, table: Mapping[str, Any], value: Any = None) -> Any:
     PluginError
         Anything else that it raises.
     """
-    target = load(plugin)
+    called = load(plugin)
     where = f"{plugin.kind} {plugin.name}"
     keywords = {key: entry for key, entry in table.items() if key != VALUE}
     value = table.get(VALUE) if value is None else value
     if value is not None:
-        key = getattr(target, "option_key", None)
+        key = getattr(called, "option_key", None)
         if not isinstance(key, str):
             raise InputError(f"{where} takes no value: write a table [{plugin.kind}s.{plugin.name}] in a config")
         keywords[key] = value
-    _check_keys(where, target, keywords)
+    _check_keys(where, called, keywords)
     try:
-        return target(**keywords)
+        return called(**keywords)
     except (KeyboardInterrupt, InputError):
         raise
     except (ValueError, TypeError) as fault:
@@ -163,39 +85,18 @@ def make(plugin: Plugin, table: Mapping[str, Any], value: Any = None) -> Any:
         raise PluginError(f"{plugin} does not start: {words(fault)}") from fault
 
 
-def _check_keys(where: str, target: Callable[..., Any], table: Mapping[str, Any]) -> None:
+def _check_keys(where: str, called: Callable[..., Any], keywords: Mapping[str, Any]) -> None:
     try:
-        parameters = inspect.signature(target).parameters.values()
+        parameters = inspect.signature(called).parameters.values()
     except (ValueError, TypeError):  # written in C: it checks for itself
         return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
-    keywords = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    known = [parameter.name for parameter in keywords]
-    unknown = [key for key in table if key not in known]
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    known = [parameter.name for parameter in named]
+    unknown = [key for key in keywords if key not in known]
     if unknown:
-        raise InputError(f"{where} takes no {unknown[0]!r}: {_list('it takes', known) or 'it takes nothing'}")
-    lacking = [p.name for p in keywords if p.default is p.empty and p.name not in table]
+        raise InputError(f"{where} takes no {unknown[0]!r}: it takes {', '.join(known) or 'nothing'}")
+    lacking = [p.name for p in named if p.default is p.empty and p.name not in keywords]
     if lacking:
         raise InputError(f"{where} needs {', '.join(lacking)}: write it in its table in a config")
-
-
-def _list(what: str, names: Iterable[str]) -> str:
-    joined = ", ".join(names)
-    return f"{what} {joined}" if joined else ""
-
-
-def words(fault: BaseException) -> str:
-    """What a plugin raised, in one line of printable characters."""
-    if isinstance(fault, SystemExit):
-        return f"it asked the program to end (sys.exit({fault.code!r}))"
-    line = " ".join(f"{type(fault).__name__}: {fault}".split()).rstrip(": ")[:_SHOWN]
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
-
-
-def _kind(door: str) -> str:
-    return door.rpartition(".")[2].removesuffix("s")
-
-
-def _canonical(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")

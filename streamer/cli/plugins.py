@@ -2,20 +2,23 @@
 
 import subprocess
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ...models.doors import Plugin
 
 PATIENCE = 30.0  # s that a plugin's import may take here
 
 _PROBE = """
 import sys
-from valaro.streamer.app import plugins
+from valaro.models import doors
 from valaro.streamer.errors import ValaroError
 door, name, package = sys.argv[1:]
-[plugin] = [each for each in plugins.listed(door) if (each.name, each.package) == (name, package)]
+[plugin] = [each for each in doors.listed(door) if (each.name, each.package) == (name, package)]
 try:
-    plugins.load(plugin)
+    doors.load(plugin)
 except ValaroError as fault:
     print(fault)
     sys.exit(3)
@@ -38,12 +41,12 @@ def plugins(
     from rich.table import Table
     from rich.text import Text
 
-    from ..app.plugins import DOORS, Plugin, listed
+    from ...models.doors import DOORS, listed
 
     found = [plugin for door in DOORS for plugin in listed(door)]
     table = Table("kind", "name", "package", "state")
 
-    def state(plugin: Plugin) -> str:
+    def state(plugin: "Plugin") -> str:
         if plugin.shadowed_by:
             return f"not used: {plugin.shadowed_by} has this name already"
         return _loaded(plugin) if load else "installed"
@@ -59,7 +62,7 @@ def plugins(
         raise typer.Exit(1)
 
 
-def _loaded(plugin) -> str:  # noqa: ANN001
+def _loaded(plugin: "Plugin") -> str:
     """What becomes of it in a process of its own, which may hang or end."""
     command = [sys.executable, "-P", "-c", _PROBE, plugin.door, plugin.name, plugin.package]
     try:
