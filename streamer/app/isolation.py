@@ -68,7 +68,8 @@ class IsolatedSink:
         self._waiting: deque[Affect] = deque()
         self._changed = threading.Condition()
         self._ready = threading.Event()
-        self._refusal: InputError | None = None
+        self._refusal: InputError | None = None  # raised by open(), unless it came too late for that
+        self._begun = False  # the show has
         self._failure = ""
         self._since: float | None = None  # when the ``send`` that is under way began
         self._failing = False
@@ -85,10 +86,13 @@ class IsolatedSink:
         """
         self._thread = threading.Thread(target=self._run, args=(running,), name=f"sink {self.name}", daemon=True)
         self._thread.start()
-        if not self._ready.wait(LOADING):
+        self._ready.wait(LOADING)
+        with self._changed:
+            self._begun = True
+            if self._refusal is not None:
+                raise self._refusal
+        if not self._ready.is_set():
             log.warning("the sink %s is still loading after %g s: the show begins without it", self.name, LOADING)
-        if self._refusal is not None:
-            raise self._refusal
 
     @property
     def state(self) -> str:
@@ -132,8 +136,11 @@ class IsolatedSink:
             if hasattr(sink, "attach"):
                 sink.attach(running)  # type: ignore[attr-defined]  only some have it
         except InputError as refusal:
-            self._refusal = refusal
-            self._fail(str(refusal))
+            with self._changed:
+                self._refusal, late = refusal, self._begun
+            if late:
+                self._fail(str(refusal))
+            self._ready.set()
             return
         except BaseException as fault:  # noqa: BLE001  it may be anyone's code, and the show goes on
             self.faults += 1

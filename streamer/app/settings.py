@@ -243,6 +243,10 @@ class _Picker:
             candidates = (getattr(self._options, name), of_file)
         return next((value for value in candidates if value is not None and value is not False), None)
 
+    def tables(self, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """The file's tables of plugins, by the plugins' names."""
+        return getattr(self._config, name, {})
+
 
 _A: dict[Kind, str] = {
     "demo": "the demo",
@@ -287,7 +291,7 @@ def _input(kind: Kind, options: Options, pick: _Picker) -> Input:
         from .plugins import SOURCES, find
 
         name = find(SOURCES, pick("source")).name
-        return Input("plugin", name, table=(pick("sources") or {}).get(name, {}))
+        return Input("plugin", name, table=pick.tables("sources").get(name, {}))
     return Input("demo")
 
 

@@ -37,29 +37,24 @@ def plugins(
     A sink is used by --sink NAME, by --NAME VALUE where it takes one, or by a table [sinks.NAME] in a config; a
     source by --source NAME, or source = "NAME"; a decoder by a model bundle that holds its weights.
     """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from ...models.doors import DOORS, listed
 
     found = [plugin for door in DOORS for plugin in listed(door)]
-    table = Table("kind", "name", "package", "state")
-
-    def state(plugin: "Plugin") -> str:
-        if plugin.shadowed_by:
-            return f"not used: {plugin.shadowed_by} has this name already"
-        return _loaded(plugin) if load else "installed"
-
+    rows = [(plugin.kind, plugin.name, f"{plugin.package} {plugin.version}".rstrip(), plugin) for plugin in found]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     failed = False
-    for plugin in found:
-        says = state(plugin)
-        failed = failed or not (says in ("installed", "loads") or plugin.shadowed_by)
-        package = f"{plugin.package} {plugin.version}".rstrip()
-        table.add_row(*map(Text, (plugin.kind, plugin.name, package, says)))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    for *cells, plugin in rows:
+        state = _state(plugin, load)
+        failed = failed or state.startswith("failed")
+        typer.echo("  ".join([*(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)), state]))
     if failed:
         raise typer.Exit(1)
+
+
+def _state(plugin: "Plugin", load: bool) -> str:
+    if plugin.shadowed_by:
+        return f"not used: {plugin.shadowed_by} has this name already"
+    return _loaded(plugin) if load else "installed"
 
 
 def _loaded(plugin: "Plugin") -> str:

@@ -1,0 +1,1 @@
+"""A sink, a source and a decoder for Valaro."""
