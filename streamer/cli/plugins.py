@@ -39,14 +39,14 @@ def plugins(
     """
     from ...models.doors import DOORS, listed
 
-    found = [plugin for door in DOORS for plugin in listed(door)]
-    rows = [(plugin.kind, plugin.name, f"{plugin.package} {plugin.version}".rstrip(), plugin) for plugin in found]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    plugins = [plugin for door in DOORS for plugin in listed(door)]
+    cells = [(plugin.kind, plugin.name, f"{plugin.package} {plugin.version}".rstrip()) for plugin in plugins]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     failed = False
-    for *cells, plugin in rows:
+    for plugin, row in zip(plugins, cells, strict=True):
         state = _state(plugin, load)
         failed = failed or state.startswith("failed")
-        typer.echo("  ".join([*(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)), state]))
+        typer.echo("  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)), state]))
     if failed:
         raise typer.Exit(1)
 
