@@ -20,7 +20,7 @@ _ONES = np.ones(BLOCK, dtype=np.float32)
 _RAMP = np.linspace(1 / BLOCK, 1, BLOCK, dtype=np.float32)
 
 
-class RoomState(NamedTuple):
+class DCOffsetState(NamedTuple):
     """The running offset."""
 
     blocks: int  # so far, up to 1 / _MATTERS
@@ -29,12 +29,12 @@ class RoomState(NamedTuple):
     removed: float  # what was taken from the last sample
 
 
-def init() -> RoomState:
+def init() -> DCOffsetState:
     """Nothing heard."""
-    return RoomState(0, 0.0, 0.0, 0.0)
+    return DCOffsetState(0, 0.0, 0.0, 0.0)
 
 
-def step(state: RoomState, block: NDArray[np.float32]) -> tuple[RoomState, NDArray[np.float32]]:
+def step(state: DCOffsetState, block: NDArray[np.float32]) -> tuple[DCOffsetState, NDArray[np.float32]]:
     """Take 100 ms (BLOCK,) float32; returns the same without the offset: the array itself where there is none."""
     blocks = min(state.blocks + 1, round(1 / _MATTERS))
     rate = max(_RATE, 1.0 / blocks)
@@ -47,7 +47,7 @@ def step(state: RoomState, block: NDArray[np.float32]) -> tuple[RoomState, NDArr
     if mean * mean < _NOTHING:
         mean = 0.0
     before = state.removed if state.blocks else offset
-    new = RoomState(blocks, mean, power if power > _NOTHING else 0.0, offset)
+    new = DCOffsetState(blocks, mean, power if power > _NOTHING else 0.0, offset)
     if offset == 0.0 and before == 0.0:
         return new, block
     return new, np.subtract(block, before + (offset - before) * _RAMP, dtype=np.float32)

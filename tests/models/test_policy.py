@@ -143,8 +143,8 @@ def test_the_decoders_go_on_from_the_music_that_they_heard_last() -> None:
     states, _ = heard("hold")
     during, after = states[BACK - 1], states[-1]
     assert any(alike(state.decoders.states, during.decoders.states) for state in states[:CHANGE])
-    np.testing.assert_array_equal(states[noticed()].decoders.told, during.decoders.told)
-    assert np.abs(during.decoders.told - after.decoders.told).max() > 1e-3
+    np.testing.assert_array_equal(states[noticed()].decoders.log_heatmaps, during.decoders.log_heatmaps)
+    assert np.abs(during.decoders.log_heatmaps - after.decoders.log_heatmaps).max() > 1e-3
     assert after.decoders.presence == 1.0
 
 

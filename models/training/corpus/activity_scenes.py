@@ -4,9 +4,8 @@ Everything belongs to one of five folds: a fold's music is of artists, its speec
 other fold has. A scene is made from its kind, fold and number alone.
 """
 
-import hashlib
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,8 @@ from ...features import texture
 from ...features.frame import BLOCKS, EMISSION
 from ..cache import RATE, cached, file_stamp, load_audio
 from ..datasets.folder import read_folder
-from ..synthesis import acoustics, augment, noises, speech
+from ..source_digest import source_digest
+from ..synthesis import augment, speech
 from ..synthesis.acoustics import Samples
 from ..synthesis.augment import microphone, phone, random_augmentation
 from ..synthesis.noises import NOISES, chatter, decibels, level
@@ -130,13 +130,21 @@ def materials(data: Path, say: Progress = print) -> list[Material]:
 def scenes(kind: str, material: Material) -> Scenes:
     """All scenes of a kind in a fold, measured; from the cache where that was done before."""
     count = COUNTS.get(kind, len(material.music))
-    return kept(f"{kind} {count}", material, lambda: (scene(kind, material, number) for number in range(count)))
+    return kept(f"{kind} {count}", material, partial(_made, kind, material, count))
 
 
-def kept(name: str, material: Material, make: Callable[[], Iterable[Made]]) -> Scenes:
-    """What the live chain measures of scenes that ``make`` makes of the material; each name has its own cache file."""
+def _made(kind: str, material: Material, count: int) -> Iterator[Made]:
+    return (scene(kind, material, number) for number in range(count))
+
+
+def kept(name: str, material: Material, make: "partial[Iterator[Made]]") -> Scenes:
+    """What the live chain measures of scenes that ``make`` makes of the material.
+
+    ``make`` is a partial of a function at the top level of a module, whose code is in the cache's key; what it is given
+    is not: that must be told by ``name``.
+    """
     files = [file_stamp(path) for path in (*material.music, *material.readers)]
-    key = (layout(), _sources(), name, material.fold, material.voices, files)
+    key = (layout(), source_digest(make.func, Material), name, material.fold, material.voices, files)
     rows = cached(key, lambda: np.concatenate([_rows(*made, k) for k, made in enumerate(make())]), "scenes")
     textures, (weight, active, label, number) = rows[:, : texture.SIZE], rows[:, texture.SIZE :].T
     return Scenes(textures, weight.astype(np.float64), active > 0, label.astype(np.int64), number.astype(np.int64))
@@ -214,8 +222,3 @@ def _altered(sound: Samples, rng: np.random.Generator) -> Samples:
     if way < 0.7:
         return random_augmentation(rng, sound)
     return phone(sound) if way < 0.85 else microphone(sound, rng)
-
-
-def _sources() -> str:
-    files = [Path(str(module.__file__)) for module in (acoustics, augment, noises, speech)] + [Path(__file__)]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

@@ -14,10 +14,10 @@ from ...grid import CELLS, cell_of
 from ..cache import Extractor, extract_all, file_stamp, load_audio
 from ..datasets.folder import DataFolder, Points, Trace, read_folder
 from ..datasets.unlabelled import read_teacher
-from ..synthesis import acoustics, augment
+from ..source_digest import source_digest
 from ..synthesis.augment import random_augmentation, under
 from ..synthesis.midi_render import render_all
-from .measure import ClipFeatures, _digest, layout, measure
+from .measure import ClipFeatures, layout, measure
 from .splits import joined_in_pairs
 from .targets import of_trace
 
@@ -193,7 +193,12 @@ def _measured(
     audio: Sequence[tuple[str, Path]], make: Callable[[], Extractor], what: str, say: Progress, shown: str
 ) -> dict[str, ClipFeatures]:
     progress = partial(_progress, say, f"measured ({shown})")
-    extracted = extract_all(audio, make, layout() + (_alterations() + what if what else ""), progress=progress)
+    extracted = extract_all(
+        audio,
+        make,
+        layout() + (source_digest(random_augmentation, under, _drawn) + what if what else ""),
+        progress=progress,
+    )
     for line in extracted.skipped.values():
         say(f"skipped: {line}")
     measured = {}
@@ -204,10 +209,6 @@ def _measured(
         else:
             say(f"skipped: {clip} is shorter than half a second, which is one emission")
     return measured
-
-
-def _alterations() -> str:
-    return _digest(Path(str(module.__file__)) for module in (acoustics, augment))
 
 
 def _progress(say: Progress, what: str, done: int, total: int) -> None:

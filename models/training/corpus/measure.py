@@ -1,8 +1,5 @@
 """What the live chain measures of a clip, block by block, kept in the cache."""
 
-import hashlib
-import inspect
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...features import texture
-from ...features.frame import BLOCK, BLOCKS, HOP_COLUMNS, HOPS, FeatureExtractor
-from ...tracker import begins_late
+from ...features.frame import BLOCK, BLOCKS, HOP_COLUMNS, HOPS
+from ...tracker import FeatureChain
+from ..source_digest import source_digest
 
 _MELS = HOP_COLUMNS["log_mel"].stop
 _COLUMNS = texture.SIZE + 2 + HOPS * _MELS  # texture, its weight, whether there was sound, log-mel
@@ -67,31 +65,17 @@ class ClipFeatures:
 
 
 def measure(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """24 kHz mono sound -> the rows of ``ClipFeatures``: what the live chain computes."""
-    extractor = FeatureExtractor()
-    state, textured = extractor.init(), texture.init()
+    """24 kHz mono sound (n,) -> the rows of ``ClipFeatures``: the fold of the live chain's own step."""
+    chain = FeatureChain()
+    state = chain.init()
     rows = np.empty((samples.size // BLOCK, _COLUMNS), dtype=np.float32)
-    for i in range(len(rows)):
-        block = samples[i * BLOCK : (i + 1) * BLOCK]
-        if textured.blocks == 0 and begins_late(block):
-            block = np.zeros_like(block)
-        state, features = extractor.step(state, block)
-        textured, rows[i, : texture.SIZE], rows[i, texture.SIZE] = texture.step(textured, features)
-        rows[i, texture.SIZE + 1] = features.active
-        rows[i, texture.SIZE + 2 :] = features.hops[:, HOP_COLUMNS["log_mel"]].ravel()
+    for row, block in zip(rows, samples[: rows.shape[0] * BLOCK].reshape(-1, BLOCK), strict=True):
+        state, (features, row[: texture.SIZE], row[texture.SIZE]) = chain.step(state, block)
+        row[texture.SIZE + 1] = features.active
+        row[texture.SIZE + 2 :] = features.hops[:, HOP_COLUMNS["log_mel"]].ravel()
     return rows
 
 
 def layout() -> str:
-    """Changes with any line of code that the rows come from: a cache can't outlive what filled it."""
-    models = Path(texture.__file__).parent
-    sources = [*sorted((models.parent / "kernels").glob("*.py")), models / "features.py", models / "texture.py"]
-    own = (inspect.getsource(function) for function in (measure, begins_late))
-    return _digest(path for path in sources if path.stem not in _LATER) + " ".join([str(_COLUMNS), *own])
-
-
-_LATER = ("crf", "gaussian_grid", "gmm")  # kernels of what comes after the features
-
-
-def _digest(paths: Iterable[Path]) -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+    """Changes with any code that the rows come from: a cache cannot outlive what filled it."""
+    return source_digest(measure)

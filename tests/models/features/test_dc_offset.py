@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from valaro.models.features import dc_offset
-from valaro.models.features.dc_offset import RoomState
+from valaro.models.features.dc_offset import DCOffsetState
 from valaro.models.features.frame import BLOCK, RATE
 
 
@@ -12,7 +12,7 @@ def tone(seconds: float, level: float = 0.1, hertz: float = 440.0) -> np.ndarray
     return (level * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
 
 
-def through(samples: np.ndarray) -> tuple[RoomState, np.ndarray]:
+def through(samples: np.ndarray) -> tuple[DCOffsetState, np.ndarray]:
     state, out = dc_offset.init(), []
     for block in samples.reshape(-1, BLOCK):
         state, cleaned = dc_offset.step(state, block)
@@ -65,7 +65,7 @@ def test_the_state_given_is_left_as_it_was_and_repeats() -> None:
     sound = tone(2) + np.float32(0.1)
     state, _ = through(sound)
     block = tone(0.1) + np.float32(0.1)
-    kept = RoomState(*state)
+    kept = DCOffsetState(*state)
     first, again = dc_offset.step(state, block), dc_offset.step(state, block)
     assert state == kept
     assert first[0] == again[0]
