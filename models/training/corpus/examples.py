@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
-from ...grid import CELLS, cell_of
 from ..cache import Extractor, extract_all, file_stamp, load_audio
 from ..datasets.folder import DataFolder, Points, Trace, read_folder
 from ..datasets.unlabelled import read_teacher
@@ -19,7 +18,7 @@ from ..synthesis.augment import random_augmentation, under
 from ..synthesis.midi_render import render_all
 from .measure import ClipFeatures, layout, measure
 from .splits import joined_in_pairs
-from .targets import of_trace
+from .targets import histogram
 
 Progress = Callable[[str], None]
 
@@ -57,17 +56,8 @@ class Example:
 
     @cached_property
     def histogram(self) -> NDArray[np.float32]:
-        """The raters' shares of the cells at each emission: (emissions, 121); rows sum to 1, or 0 if nobody rated.
-
-        Where only the raters' mean and deviation are known, those of the Gaussian.
-        """
-        counts = np.zeros((self.heard.emissions, CELLS), np.float32)
-        if self.trace is not None:
-            target = of_trace(self.trace, self.heard.emissions)
-            counts[target.emission] = target.mass
-        if self.points is not None:
-            np.add.at(counts, (self.points.emission, cell_of(self.points.valence, self.points.arousal)), 1.0)
-        return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
+        """The raters' shares of the cells at each emission: (emissions, 121); rows sum to 1, or 0 if nobody rated."""
+        return histogram(self.heard.emissions, self.points, self.trace)
 
 
 def gather(data: Path, say: Progress = print, *, altered: int = 0, condition: str | None = None) -> list[Example]:

@@ -1,15 +1,12 @@
-"""Clips as they are scored: their labels, and the cells that these fall in."""
+"""Clips as they are scored: one kind of label each."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ...grid import CELL_WIDTH, CELLS, cell_of
-from ..datasets.folder import Points, Trace
-from ..datasets.labels import emission_of
-from . import targets
+from ..datasets.labels import Points
 
 Stream: TypeAlias = NDArray[np.float64]
 
@@ -35,36 +32,3 @@ class Item:
     quadrant: int | None = None
     points: Points | None = None
     trace: Course | None = None
-
-
-def course(trace: Trace, emissions: int) -> Course:
-    """The means of a Trace that were given at the times of ``emissions`` emissions (0.5, 1.0, ... s)."""
-    emission = emission_of(trace.times)
-    heard = (emission >= 0) & (emission < emissions)
-    labels = (trace.valence, trace.arousal, trace.valence_std, trace.arousal_std)
-    return Course(emission[heard], *(label[heard] for label in labels))
-
-
-def cells_of(points: Points) -> NDArray[np.intp]:
-    """The cell of each rating: (n,)."""
-    return cell_of(points.valence, points.arousal)
-
-
-def counts_of(points: Points, emissions: int) -> NDArray[np.float64]:
-    """How many ratings fell in each cell at each emission: (emissions, 121)."""
-    flat = points.emission * CELLS + cells_of(points)
-    return np.bincount(flat, minlength=emissions * CELLS).reshape(emissions, CELLS).astype(np.float64)
-
-
-def gaussian_cells(
-    valence: ArrayLike, arousal: ArrayLike, valence_std: ArrayLike, arousal_std: ArrayLike
-) -> NDArray[np.float64]:
-    """The mass of a Gaussian in each cell: (n,) each -> (n, 121), rows sum to 1 (what lies off the plane is left out).
-
-    No deviation counts for less than that of a point that lies anywhere in its cell; one that a set does not publish
-    (NaN) is that of ``targets.STD_UNKNOWN``.
-    """
-    mean, deviation = (
-        np.stack(pair, axis=1).astype(np.float64) for pair in ((valence, arousal), (valence_std, arousal_std))
-    )
-    return targets.gaussian_cells(mean, deviation, floor=CELL_WIDTH / np.sqrt(12))

@@ -16,7 +16,8 @@ from scipy.special import log_softmax, softmax
 from ...errors import DataError
 from ...grid import CELLS, QUADRANT_SHARE
 from ..cache import RATE, Extractor, Progress, extract_all
-from ..corpus.items import Item, Stream, cells_of
+from ..corpus.items import Item, Stream
+from ..corpus.targets import cells_of
 from . import metrics
 
 EGEMAPS = 88  # functionals of eGeMAPSv02 (Eyben et al., IEEE Trans. Affective Computing 7(2), 2016)

@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 from ...bundle import FUSION, Bundle
 from ...decoders.fusion import Pool, smoothed
 from ...errors import DataError
-from ..corpus import items
 from ..corpus.decoding import DecoderOutputs, decode, pooled
 from ..corpus.examples import NEVER, SETS, Example, Progress
-from ..corpus.items import Item, course
+from ..corpus.items import Item
 from ..corpus.splits import Fold, grouped_folds
+from ..corpus.targets import Targets, all_targets, cells_of, course, targets_of
 from ..fit import fusion
 from ..fit.aeg import KINDS, component_kinds, of_kinds
 from ..fit.bundle import fit, learning
-from ..fit.fusion import all_targets, targets_of
 from ..parallel import quietly
 from . import scoring
 from .reliability import Calibration, calibrate, joined_figures
@@ -119,7 +118,7 @@ def fit_pools(outside: Sequence[OutOfFold]) -> dict[str, Pool]:
                 every = targets_of(item_of(row.example), E)
                 share = every.weight[chosen] * told.presence[chosen]
                 share *= POOL_WEIGHTS[row.example.set] / len(versions) / max(float(share.sum()), 1e-9)
-                targets.append(fusion.Targets(every.mask[chosen], every.region[chosen], share))
+                targets.append(Targets(every.mask[chosen], every.region[chosen], share))
                 logs.append(told.log_heatmaps[:, chosen].astype(np.float64))
         target, log = all_targets(targets), np.concatenate(logs, axis=1)
         for name, members in wanted.items():
@@ -209,7 +208,7 @@ def _scores(
 def _known_cells(outside: Sequence[OutOfFold], fold: int) -> NDArray[np.intp]:
     known = [row.example.points for row in outside if row.example.points is not None and row.fold != fold]
     known = known or [row.example.points for row in outside if row.example.points is not None]
-    return np.concatenate([items.cells_of(points) for points in known if points is not None])
+    return np.concatenate([cells_of(points) for points in known if points is not None])
 
 
 def _folds(outside: Sequence[OutOfFold]) -> list[tuple[int, list[OutOfFold]]]:

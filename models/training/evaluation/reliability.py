@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...grid import CELLS, quadrants
-from ..corpus.items import Item, Stream, counts_of
+from ..corpus.items import Item, Stream
+from ..corpus.targets import counts_of, quadrant_shares
 from ..fit.fusion import _TINY
 
 LEVELS: NDArray[np.float64] = np.arange(1, 10) / 10  # nominal coverage of the regions that are tested
@@ -158,7 +159,7 @@ def _of_clip(item: Item, stream: Stream) -> Calibration:
     live = quadrants(stream)
     found: Calibration = {}
     for mass, suffix in ((live.mean(axis=0, keepdims=True), ""), (live, "_live")):
-        truth = np.tile(np.eye(4)[item.quadrant], (len(mass), 1))
+        truth = np.tile(quadrant_shares(item.quadrant, None), (len(mass), 1))
         each = np.full((len(mass), 1), 1.0 / len(mass))  # a clip counts once
         parts = _of_quadrants(mass, truth, each) | {"regions": coverage(mass, each * truth)}
         found |= {name + suffix: part for name, part in parts.items()}

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...decoders.fusion import smoothing
 from ...grid import CELL_AROUSAL, CELL_VALENCE, CELLS, SIDE, quadrants
-from ..corpus.items import Item, Stream, cells_of, counts_of, gaussian_cells
+from ..corpus.items import Item, Stream
+from ..corpus.targets import STD_OF_CELL, cells_of, counts_of, course_cells
 from ..datasets.folder import EMISSION_SECONDS, Points
 from . import metrics
 
@@ -117,16 +118,15 @@ def score_traces(items: Sequence[Item], streams: Sequence[Stream]) -> Scores:
     """Heatmaps against means over raters: ``clips`` (how many), ``log_likelihood``, RMSE, r and CCC of the means.
 
     The likelihood is the mean over clips of sum_c q_c log h_c, with q the raters' Gaussian on the cells
-    (``gaussian_cells``); the others are taken over all moments (``overall``), between clips and within them.
+    (``targets.course_cells``); the others are taken over all moments (``overall``), between clips and within them.
     """
     pairs, likelihoods = [], []
     for item, stream in zip(items, streams, strict=True):
         assert item.trace is not None
-        emission, *label = item.trace
-        heard = stream[emission]
-        pairs.append(_Pair(label[:2], _means(heard)))
-        target = gaussian_cells(*label)
-        likelihoods.append(np.mean(np.sum(target * np.log(np.maximum(heard, np.finfo(float).tiny)), axis=1)))
+        rated = stream[item.trace.emission]
+        pairs.append(_Pair([item.trace.valence, item.trace.arousal], _means(rated)))
+        target = course_cells(item.trace, STD_OF_CELL)
+        likelihoods.append(np.mean(np.sum(target * np.log(np.maximum(rated, np.finfo(float).tiny)), axis=1)))
     figures = {"clips": float(len(items)), "log_likelihood": float(np.mean(likelihoods))}
     return figures | _course_figures(pairs, ("overall", "between", "within"))
 

@@ -10,10 +10,10 @@ from ...bundle import Bundle, Projection
 from ...decoders.aeg import AffectiveGMM
 from ...errors import DataError
 from ...features.frame import BLOCKS, EMISSION, RATE
-from ...grid import QUADRANT_SHARE, cell_of
 from ..corpus.decoding import stream_theta
 from ..corpus.examples import Example
-from .affective import Regions, WeightedPoints, fit_affective, quadrant_regions
+from ..corpus.targets import Regions, WeightedPoints, points_at, quadrant_regions, quadrant_shares
+from .affective import fit_affective
 from .gmm import fit_gmm
 
 # Recordings and piano renders sound so unlike (a linear rule tells every frame of one from the other) that what
@@ -66,16 +66,6 @@ def component_kinds(kinds: Sequence[str]) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(kinds)), [COMPONENTS[kind] for kind in kinds])
 
 
-def quadrant_target(example: Example) -> NDArray[np.float64]:
-    """What a clip's label says about the quadrants: (4,), sums to 1; raters' points are counted."""
-    if example.points is None:
-        if example.quadrant is None:
-            raise DataError(f"{example.id} has no label")
-        return np.eye(4)[example.quadrant]
-    cells = cell_of(example.points.valence, example.points.arousal)
-    return QUADRANT_SHARE[cells].mean(axis=0)
-
-
 Kinds = Mapping[str, Sequence[Example]]
 
 
@@ -100,7 +90,7 @@ def fit_projection(kinds: Kinds) -> tuple[Projection, dict[str, slice]]:
         for name in sorted({e.set for e in members}):
             own = [(e, part) for e in members if e.set == name for part in parts[id(e)]]
             x.append(_centred([part for _, part in own]))
-            y.append(_centred([quadrant_target(e) for e, _ in own]))
+            y.append(_centred([quadrant_shares(e.quadrant, e.points) for e, _ in own]))
             w.append(np.array([WEIGHTS[name] / len(parts[id(e)]) for e, _ in own]))
         columns.append(_directions(np.concatenate(x), np.concatenate(y), np.concatenate(w), DIRECTIONS))
         spans[kind] = slice(DIRECTIONS * len(spans), DIRECTIONS * (len(spans) + 1))
@@ -171,31 +161,26 @@ def _evidence(
     """Theta rows, one every few seconds of each clip, and the labels that belong to each."""
     stride = round(_EVIDENCE_SECONDS * RATE / EMISSION)
     thetas: list[NDArray[np.float64]] = []
-    clip, va, weight = [], [], []
-    region_clip, region_quadrant, region_weight = [], [], []
+    points: list[WeightedPoints] = []
+    regions: list[Regions] = []
     row = 0
     for example in examples:
         theta = theta_of(example)
         chosen = np.arange(stride - 1, len(theta), stride)
         if not chosen.size:
             continue
-        share = WEIGHTS[example.set] / chosen.size
         if example.points is None:
-            region_clip.append(np.arange(row, row + chosen.size))
-            region_quadrant.append(np.full(chosen.size, example.quadrant))
-            region_weight.append(np.full(chosen.size, share))
+            share = WEIGHTS[example.set] / chosen.size
+            quadrant = np.full(chosen.size, example.quadrant)
+            regions.append(quadrant_regions(np.arange(row, row + chosen.size), quadrant, np.full(chosen.size, share)))
         else:
-            rated = np.isin(example.points.emission, chosen)
-            emission = example.points.emission[rated]
-            clip.append(row + np.searchsorted(chosen, emission))
-            va.append(np.stack([example.points.valence[rated], example.points.arousal[rated]], axis=1))
-            weight.append(np.full(emission.size, WEIGHTS[example.set] / max(emission.size, 1)))
+            points.append(points_at(example.points, chosen, row, WEIGHTS[example.set]))
         thetas.append(theta[chosen])
         row += chosen.size
     if not thetas:
         raise DataError("every clip is shorter than three seconds: nothing to train on")
-    points = WeightedPoints(np.concatenate(clip), np.concatenate(va), np.concatenate(weight)) if clip else None
-    regions = None
-    if region_clip:
-        regions = quadrant_regions(*map(np.concatenate, (region_clip, region_quadrant, region_weight)))
-    return np.concatenate(thetas), points, regions
+    return (
+        np.concatenate(thetas),
+        WeightedPoints(*map(np.concatenate, zip(*points, strict=True))) if points else None,
+        quadrant_regions(*map(np.concatenate, zip(*(part[:3] for part in regions), strict=True))) if regions else None,
+    )

@@ -9,31 +9,10 @@ from numpy.typing import NDArray
 from ....kernels.gmm import add_plane_statistics
 from ...decoders.aeg import AffectiveGMM
 from ...errors import DataError
-from ...grid import CELL_AROUSAL, CELL_VALENCE, CELL_WIDTH, QUADRANT_SHARE
+from ...grid import CELL_AROUSAL, CELL_VALENCE, CELL_WIDTH
+from ..corpus.targets import Regions, WeightedPoints
 
 SUBCELLS = 4  # nodes per side of a cell: 0.045 apart on the plane, closer than the smallest sigma
-
-
-class WeightedPoints(NamedTuple):
-    """Evidence as points of the plane, one a rater: p(e | theta) is Eq. 4's density at the point."""
-
-    clip: NDArray[np.intp]  # (N,): row of theta; raters of one clip share it
-    va: NDArray[np.float64]  # (N, 2): valence, arousal in [-1, 1]
-    weight: NDArray[np.float64]  # (N,), non-negative: how many raters it counts as
-
-
-class Regions(NamedTuple):
-    """Evidence as a share of each cell: p(target | theta) = sum_c target_c mass(c | theta)."""
-
-    clip: NDArray[np.intp]  # (N,): row of theta
-    target: NDArray[np.intp]  # (N,): row of targets
-    weight: NDArray[np.float64]  # (N,), non-negative
-    targets: NDArray[np.float64]  # (R, 121), in [0, 1]: how much of each cell agrees with the label
-
-
-def quadrant_regions(clip: NDArray[np.intp], quadrant: NDArray[np.intp], weight: NDArray[np.float64]) -> Regions:
-    """Clips known only by quadrant: quadrant (N,) of 0..3 = Q1 V+A+, Q2 V-A+, Q3 V-A-, Q4 V+A-."""
-    return Regions(clip, quadrant, weight, np.ascontiguousarray(QUADRANT_SHARE.T))
 
 
 def fit_affective(

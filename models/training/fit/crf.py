@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from ....kernels import crf as kernels
 from ...decoders.crf import CRF, LIMIT, near_pairs
 from ...grid import CELLS, SIDE
+from ..corpus.targets import path_shares
 
 Objective = Literal["paths", "filter"]
 
@@ -164,7 +165,7 @@ class _Problem:
         if objective == "paths":
             self.observed = self._observed()
         else:
-            self.chosen = [None if clip.labels is None else _histograms(clip.labels) for clip in clips]
+            self.chosen = [None if clip.labels is None else path_shares(clip.labels) for clip in clips]
 
     def chain(self, vector: NDArray[np.float64]) -> CRF:
         w = _Weights.of(vector, self.mean.size)
@@ -245,7 +246,7 @@ class _Problem:
                 continue
             path = walkable(clip.labels, self.source, self.target)
             share = clip.weight / len(path)
-            chosen = clip.weight * _histograms(path)
+            chosen = clip.weight * path_shares(path)
             o.unary[:] += self.z[span].T @ chosen
             o.bias[:] += chosen.sum(axis=0)
             o.start[:] += chosen[0]
@@ -285,13 +286,6 @@ def _marginals(
     if log_z > -np.inf:
         kernels.backward(potentials, *links, weight, out, counts)
     return out, log_z
-
-
-def _histograms(labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Share of the raters (R, T) in each cell at each step: (T, 121), rows sum to 1."""
-    raters, steps = labels.shape
-    flat = CELLS * np.arange(steps) + labels
-    return np.bincount(flat.ravel(), minlength=steps * CELLS).reshape(steps, CELLS) / raters
 
 
 def _blank(clips: Sequence[Labelled], radius: float | None) -> CRF:

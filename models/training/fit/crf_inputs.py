@@ -16,10 +16,10 @@ from ...bundle import Bundle
 from ...decoders import crf as crf_module
 from ...decoders.base import Evidence, chain_features
 from ...decoders.crf import CRF
-from ...grid import QUADRANT_SHARE, cell_of
 from ..cache import cached
 from ..corpus.decoding import stream_theta
 from ..corpus.examples import Example
+from ..corpus.targets import paths_of, quadrant_region
 from . import crf as crf_training
 from .crf import Labelled, fit_crf
 
@@ -55,7 +55,7 @@ def fitted_chain(bundle: Bundle, examples: Sequence[Example], settings: dict[str
     for e in labelled:
         content.update(repr((e.set, e.quadrant, e.heard.path.name)).encode())
         if e.points is not None:
-            content.update(_paths(e).tobytes())
+            content.update(paths_of(e.points).tobytes())
     key = (content.hexdigest(), settings)
 
     def compute() -> NDArray[np.uint8]:
@@ -73,9 +73,9 @@ def _labelled(bundle: Bundle, example: Example) -> Labelled:
     heard, weight = _heard(example), CHAIN_WEIGHTS[example.set]
     x = chain_inputs(bundle, example)[: heard.size][heard]
     if example.points is None:
-        evidence = np.broadcast_to(QUADRANT_SHARE[:, example.quadrant or 0], (len(x), len(QUADRANT_SHARE)))
+        evidence = quadrant_region(example.quadrant or 0, len(x))
         return Labelled(x, evidence=evidence, weight=weight)
-    return Labelled(x, labels=_paths(example)[:, heard], weight=weight)
+    return Labelled(x, labels=paths_of(example.points)[:, heard], weight=weight)
 
 
 def _heard(example: Example) -> NDArray[np.bool_]:
@@ -89,12 +89,3 @@ def chain_inputs(bundle: Bundle, example: Example) -> NDArray[np.float32]:
     theta, textures = stream_theta(bundle, example.heard), example.heard.textures
     nothing = np.zeros((0, 0), dtype=np.float32)
     return np.stack([chain_features(Evidence(nothing, t, k)) for t, k in zip(textures, theta, strict=True)])
-
-
-def _paths(example: Example) -> NDArray[np.intp]:
-    """Each rater's cells, emission by emission: (raters, emissions rated)."""
-    points = example.points
-    assert points is not None
-    paths = np.zeros((int(points.rater.max()) + 1, int(points.emission.max()) + 1), dtype=np.intp)
-    paths[points.rater, points.emission] = cell_of(points.valence, points.arousal)
-    return paths

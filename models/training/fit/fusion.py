@@ -1,7 +1,6 @@
 """The calibrated log-linear fusion of decoders, fitted to labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,50 +9,10 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import logsumexp
 
 from ...errors import DataError
-from ...grid import CELLS, QUADRANT_SHARE
-from ..corpus.items import Item, counts_of, gaussian_cells
+from ...grid import CELLS
+from ..corpus.targets import Targets
 
 _TINY = np.finfo(float).tiny
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Targets:
-    """What n heatmaps should have said. Row i of ``mask`` (n, 121), non-negative, is either
-
-    - a region (``region[i]``): the label lies somewhere in it, log-likelihood log sum_c mask_c h_c; or
-    - a distribution over the cells, sums to 1: log-likelihood sum_c mask_c log h_c;
-
-    and counts ``weight[i]`` >= 0.
-    """
-
-    mask: NDArray[np.float64]
-    region: NDArray[np.bool_]
-    weight: NDArray[np.float64]
-
-
-def targets_of(item: Item, emissions: int, weight: float = 1.0) -> Targets:
-    """The label of one item as Targets of its whole stream (emissions rows), which together count ``weight``.
-
-    Ratings of one emission are its histogram; emissions without a rating count nothing.
-    """
-    if item.quadrant is not None:
-        mask = np.tile(QUADRANT_SHARE[:, item.quadrant], (emissions, 1))
-        return Targets(mask, np.ones(emissions, dtype=bool), np.full(emissions, weight / max(emissions, 1)))
-    mask, counts = np.full((emissions, CELLS), 1.0 / CELLS), np.zeros(emissions)
-    if item.points is not None:
-        histogram = counts_of(item.points, emissions)
-        counts = histogram.sum(axis=1)
-        mask[counts > 0] = histogram[counts > 0] / counts[counts > 0, None]
-    elif item.trace is not None:
-        mask[item.trace.emission] = gaussian_cells(*item.trace[1:])
-        counts[item.trace.emission] = 1.0
-    return Targets(mask, np.zeros(emissions, dtype=bool), weight * counts / max(counts.sum(), 1.0))
-
-
-def all_targets(parts: Sequence[Targets]) -> Targets:
-    """Several items' rows, one after the other."""
-    mask, region, weight = ([getattr(p, name) for p in parts] for name in ("mask", "region", "weight"))
-    return Targets(np.concatenate(mask), np.concatenate(region), np.concatenate(weight))
 
 
 class PoolWeights(NamedTuple):

@@ -1,8 +1,9 @@
 """Teaching the recurrent decoder's network: all labels at once, and a teacher's view of the sound where there is one.
 
-The heatmap learns from quadrants and raters' points, by the likelihoods of ``training.targets``. Beside it the same
-layers learn to say what MusiCNN (trained on a million songs) would, window by window, which needs no human label, which
-mood tags 4Q's clips carry, and what Emotify's listeners felt: what ten hours of labelled music cannot teach alone.
+The heatmap learns from quadrants and raters' points, by the likelihoods of ``training.corpus.targets``. Beside it the
+same layers learn to say what MusiCNN (trained on a million songs) would, window by window, which needs no human label,
+which mood tags 4Q's clips carry, and what Emotify's listeners felt:
+what ten hours of labelled music cannot teach alone.
 """
 
 import hashlib
@@ -20,11 +21,12 @@ from torch.nn import functional
 
 from ...decoders.base import HOPS_PER_EMISSION, MELS
 from ...features.texture import SIZE
-from ...grid import CELLS, QUADRANT_SHARE
+from ...grid import CELLS
 from .. import parallel
 from ..cache import cached, is_cached
 from ..corpus.examples import TRACES, Example, Progress
 from ..corpus.measure import ClipFeatures
+from ..corpus.targets import quadrant_region
 from ..datasets.unlabelled import TEACHER_SIZE, teacher_times
 from ..parallel import quietly, side_by_side
 from . import network as network_module
@@ -236,7 +238,7 @@ def _crop(example: Example, rng: np.random.Generator, known: _Known) -> _Crop:
     crop.texture[:length] = heard.textures[start:end]
     crop.weight[:length] = heard.sounding[start:end] * np.minimum(np.arange(1, length + 1) / _SETTLED, 1.0)
     if example.quadrant is not None:
-        crop.region[:length] = QUADRANT_SHARE[:, example.quadrant]
+        crop.region[:length] = quadrant_region(example.quadrant, length)
     if example.points is not None or example.trace is not None:
         crop.cells[:length] = example.histogram[start:end]
     if example.teacher is not None:

@@ -7,7 +7,8 @@ from scipy.stats import multivariate_normal
 from valaro.models.decoders.aeg import AEG, AffectiveGMM
 from valaro.models.errors import DataError
 from valaro.models.grid import CELLS, cell_of, moments, quadrants
-from valaro.models.training.fit.affective import Regions, WeightedPoints, fit_affective, quadrant_regions
+from valaro.models.training.corpus.targets import Regions, WeightedPoints, quadrant_regions
+from valaro.models.training.fit.affective import fit_affective
 
 from ..synthetic_bundle import random_evidence
 

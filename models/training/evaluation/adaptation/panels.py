@@ -22,10 +22,11 @@ from ...cache import Extractor, extract_all
 from ...corpus.decoding import decode, pooled
 from ...corpus.examples import Progress
 from ...corpus.measure import ClipFeatures, layout, measure
+from ...corpus.targets import WeightedPoints
 from ...datasets.folder import read_folder
 from ...datasets.labels import Clip
 from ...datasets.listeners import EMOTIONS, Soundtracks
-from ...fit.affective import WeightedPoints, fit_affective
+from ...fit.affective import fit_affective
 from ...fit.gmm import fit_gmm
 
 # Where each emotion lies on the plane, degrees from positive valence towards positive arousal. The quadrant is that

@@ -6,6 +6,7 @@ from scipy.optimize import approx_fprime
 from valaro.models import grid
 from valaro.models.errors import DataError
 from valaro.models.training.corpus.items import Course, Item
+from valaro.models.training.corpus.targets import Targets, all_targets, targets_of
 from valaro.models.training.datasets.folder import Points
 from valaro.models.training.evaluation import reliability as cal
 from valaro.models.training.fit import fusion
@@ -119,12 +120,12 @@ def test_folds_are_added_up_with_an_error_by_leaving_one_out(rng: np.random.Gene
     assert cal.joined_figures(folds[:1])["coverage_50"]["se"] is None
 
 
-def mixed_targets(rng: np.random.Generator, count: int) -> fusion.Targets:
+def mixed_targets(rng: np.random.Generator, count: int) -> Targets:
     """Half regions with soft edges, half distributions, each with a weight of its own."""
     mask = rng.dirichlet(np.full(121, 0.2), count)
     region = np.arange(count) % 2 == 0
     mask[region] = grid.QUADRANT_SHARE.T[rng.integers(4, size=region.sum())]
-    return fusion.Targets(mask, region, rng.uniform(0.5, 2, count) / count)
+    return Targets(mask, region, rng.uniform(0.5, 2, count) / count)
 
 
 def test_loss_is_the_likelihood_of_both_kinds_of_label(rng: np.random.Generator) -> None:
@@ -151,7 +152,7 @@ def test_gradient_agrees_with_finite_differences(rng: np.random.Generator) -> No
 def test_planted_temperature_is_recovered(rng: np.random.Generator) -> None:
     logs = blobs(rng, 600)
     item = rated(drawn(rng, np.exp(logs), 10))
-    targets = fusion.targets_of(item, 600)
+    targets = targets_of(item, 600)
     assert fusion.fit_temperature(normalised(2.5 * logs), targets) == pytest.approx(2.5, rel=0.05)
     assert fusion.fit_temperature(normalised(0.5 * logs), targets) == pytest.approx(0.5, rel=0.05)
 
@@ -160,7 +161,7 @@ def test_planted_temperature_is_recovered_from_quadrants_alone(rng: np.random.Ge
     logs = blobs(rng, 4000)
     truth = [int(rng.choice(4, p=q / q.sum())) for q in grid.quadrants(np.exp(logs))]
     items = [Item(str(i), "4q", str(i), 0, quadrant=q) for i, q in enumerate(truth)]
-    targets = fusion.all_targets([fusion.targets_of(item, 1) for item in items])
+    targets = all_targets([targets_of(item, 1) for item in items])
     assert fusion.fit_temperature(normalised(2 * logs), targets) == pytest.approx(2.0, rel=0.15)
 
 
@@ -169,7 +170,7 @@ def test_planted_pool_is_recovered(rng: np.random.Generator) -> None:
     bias = 0.8 * grid.CELL_VALENCE
     planted = fusion.PoolWeights(np.array([0.8, 0.5, 0.0]), bias)
     truth = planted(parts)
-    targets = fusion.targets_of(rated(drawn(rng, np.exp(truth), 20)), 1500)
+    targets = targets_of(rated(drawn(rng, np.exp(truth), 20)), 1500)
     found = fusion.fit_pool(parts, targets, ridge=1e-6, bias_ridge=1e-5)
     assert found.exponents == pytest.approx(planted.exponents, abs=0.05)
     assert np.corrcoef(found.bias, bias)[0, 1] > 0.95
@@ -182,7 +183,7 @@ def test_planted_pool_is_recovered(rng: np.random.Generator) -> None:
 def test_pool_beats_its_best_part_and_stiffness_holds_it_at_the_start(rng: np.random.Generator) -> None:
     parts = [blobs(rng, 400, 0.5), blobs(rng, 400, 0.5)]
     truth = fusion.PoolWeights(np.array([0.5, 0.5]), np.zeros(121))(parts)
-    targets = fusion.targets_of(rated(drawn(rng, np.exp(truth), 10)), 400)
+    targets = targets_of(rated(drawn(rng, np.exp(truth), 10)), 400)
 
     def likelihood(logs: np.ndarray) -> float:
         return float(np.sum(targets.weight * np.sum(targets.mask * logs, axis=1)))
@@ -193,23 +194,23 @@ def test_pool_beats_its_best_part_and_stiffness_holds_it_at_the_start(rng: np.ra
 
 
 def test_targets_of_each_kind_weigh_what_they_are_told(rng: np.random.Generator) -> None:
-    clip = fusion.targets_of(Item("a", "4q", "a", 0, quadrant=1), 10, weight=2.0)
+    clip = targets_of(Item("a", "4q", "a", 0, quadrant=1), 10, weight=2.0)
     assert clip.region.all()
     assert clip.weight.sum() == pytest.approx(2)
     points = Points(np.array([1, 1, 3]), np.array([0, 1, 0]), np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 1.0]))
-    piece = fusion.targets_of(Item("b", "vgmidi", "b", 0, points=points), 5)
+    piece = targets_of(Item("b", "vgmidi", "b", 0, points=points), 5)
     assert piece.weight == pytest.approx([0, 2 / 3, 0, 1 / 3, 0])
     assert piece.mask[1, [60, 115]] == pytest.approx([0.5, 0.5])
     half = np.full(2, 0.5)
-    song = fusion.targets_of(Item("c", "pmemo", "c", 0, trace=Course(np.array([2, 3]), half, -half, half, half)), 5)
+    song = targets_of(Item("c", "pmemo", "c", 0, trace=Course(np.array([2, 3]), half, -half, half, half)), 5)
     assert song.weight.tolist() == [0, 0, 0.5, 0.5, 0]
-    assert fusion.all_targets([clip, piece, song]).mask.shape == (20, 121)
+    assert all_targets([clip, piece, song]).mask.shape == (20, 121)
 
 
 def test_rows_that_do_not_match_or_count_are_refused(rng: np.random.Generator) -> None:
     targets = mixed_targets(rng, 4)
     with pytest.raises(DataError, match="one row each"):
         fusion.fit_pool([blobs(rng, 5)], targets)
-    silent = fusion.Targets(targets.mask, targets.region, np.zeros(4))
+    silent = Targets(targets.mask, targets.region, np.zeros(4))
     with pytest.raises(DataError, match="positive weight"):
         fusion.fit_temperature(blobs(rng, 4), silent)

@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 from valaro.models import grid
-from valaro.models.training.corpus.items import Course, Item, cells_of, counts_of, course, gaussian_cells
+from valaro.models.training.corpus.items import Course, Item
+from valaro.models.training.corpus.targets import STD_OF_CELL, cells_of, counts_of, course, course_cells
 from valaro.models.training.datasets.folder import Points, Trace
 from valaro.models.training.evaluation import metrics, scoring
 
@@ -112,7 +113,9 @@ def test_a_rater_who_said_nothing_at_some_moments_is_compared_at_the_others(rng:
 
 
 def test_a_discretised_gaussian_is_that_of_scipy_on_the_plane() -> None:
-    found = gaussian_cells([0.2, 0.95], [-0.4, 0.0], [0.3, 0.0], [0.2, 0.5])
+    found = course_cells(
+        Course(np.arange(2), *np.array([[0.2, 0.95], [-0.4, 0.0], [0.3, 0.0], [0.2, 0.5]])), STD_OF_CELL
+    )
     assert found.sum(axis=1) == pytest.approx(1)
     valence = np.diff(stats.norm(0.2, 0.3).cdf(grid.EDGES))
     arousal = np.diff(stats.norm(-0.4, 0.2).cdf(grid.EDGES))
@@ -129,7 +132,7 @@ def test_traces_are_taken_at_the_emissions_of_their_times_and_scored(rng: np.ran
     assert label.valence[0] == valence[0]  # 15.0 s is the 30th emission
 
     stream = np.full((80, 121), 1 / 121)
-    stream[label.emission] = gaussian_cells(label.valence, label.arousal, label.valence_std, label.arousal_std)
+    stream[label.emission] = course_cells(label, STD_OF_CELL)
     item = Item("1", "emomusic", "1", 0, trace=label)
     good = scoring.score_traces([item], [stream])
     assert good["clips"] == 1
