@@ -20,18 +20,18 @@ def quietly(line: str) -> None:
     """Says nothing: what a process of its own has to say, nobody would know the place of."""
 
 
-def side_by_side(work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
-    """``work(task)`` of each task, in the order of the tasks, PROCESSES of them at a time.
+def side_by_side(work: Callable[[Task], Result], tasks: Sequence[Task], processes: int = PROCESSES) -> Iterator[Result]:
+    """``work(task)`` of each task, in the order of the tasks, ``processes`` of them at a time.
 
     ``work`` must be importable in another process (a function of a module, or a partial of one), what goes in and comes
     out picklable. One task, or one processor, is worked on in this process. Raises what ``work`` raises, and DataError
     if a process dies.
     """
-    if len(tasks) < 2 or PROCESSES < 2:
+    if len(tasks) < 2 or processes < 2:
         yield from map(work, tasks)
         return
     # spawn: the same on every platform, and a forked child of a process with threads may hang.
-    with ProcessPoolExecutor(min(PROCESSES, len(tasks)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(processes, len(tasks)), get_context("spawn")) as pool:
         try:
             yield from pool.map(work, tasks)
         except BrokenProcessPool as error:

@@ -7,32 +7,34 @@ from pathlib import Path
 from ..acoustic.activity import ActivityClassifier
 from ..errors import DataError
 from .corpus.examples import Progress, gather
-from .evaluation.cross_validation import OutOfFold, _told, fit_pools, learn_folds, split
+from .evaluation.cross_validation import OutOfFold, fit_pools, fold_pools, learn_folds, outside_fold, score_folds, split
+from .evaluation.report import summary
 from .fit.activity import train_judge
-from .fit.bundle import ALTERED, fit, learning
+from .fit.bundle import fit, learning
 from .parallel import side_by_side
+from .recipe import RECIPE, Recipe
 
 
-def train(data: Path, output: Path, *, seed: int = 0, progress: Progress = print) -> Path:
+def train(data: Path, output: Path, *, seed: int = 0, recipe: Recipe = RECIPE, progress: Progress = print) -> Path:
     """``valaro train``: fit on all clips under ``data``, measure by cross-validation, write the bundle to ``output``.
 
-    Raises:
-        DataError: nothing to train on, labels that cannot be true, or PyTorch is not installed.
+    Raises
+    ------
+    DataError
+        Nothing to train on, labels that cannot be true, or PyTorch is not installed.
     """
-    from .evaluation.cross_validation import fold_pools, score_folds
-    from .evaluation.report import summary
-
     learning()  # what is not installed is told before the measuring, not after it
-    examples, folds = split(gather(data, progress, altered=ALTERED), progress)
-    learn_folds(examples, folds, seed, progress, whole=True)
+    examples, folds = split(gather(data, progress, altered=recipe.altered, processes=recipe.processes), progress)
+    learn_folds(examples, folds, seed, progress, recipe=recipe, whole=True)
     outside: list[OutOfFold] = []
-    for fold, told in zip(folds, side_by_side(partial(_told, examples, seed), folds), strict=True):
+    parts = side_by_side(partial(outside_fold, examples, seed, recipe), folds, recipe.processes)
+    for fold, rows in zip(folds, parts, strict=True):
         progress(f"fold {fold}: fitted without it, and heard it")
-        outside += told
-    figures = score_folds(outside, fold_pools(outside))
+        outside += rows
+    figures = score_folds(outside, fold_pools(outside, recipe=recipe))
     progress("fitting to all clips")
-    bundle = fit(examples, seed=seed, progress=progress)
-    bundle = replace(bundle, pools=fit_pools(outside), judge=_judge(data, seed, progress))
+    bundle = fit(examples, seed=seed, recipe=recipe, progress=progress)
+    bundle = replace(bundle, pools=fit_pools(outside, recipe), judge=_judge(data, recipe, seed, progress))
     sets = {name: sum(e.set == name for e in examples) for name in sorted({e.set for e in examples})}
     card = {
         "name": "Valaro default",
@@ -46,10 +48,10 @@ def train(data: Path, output: Path, *, seed: int = 0, progress: Progress = print
     return output
 
 
-def _judge(data: Path, seed: int, progress: Progress) -> ActivityClassifier | None:
+def _judge(data: Path, recipe: Recipe, seed: int, progress: Progress) -> ActivityClassifier | None:
     """Who tells music from speech and noise; none, and the reason said, where there is nothing to teach one with."""
     try:
-        judge = train_judge(data, seed=seed, progress=progress)
+        judge = train_judge(data, recipe.activity, seed=seed, progress=progress)
     except DataError as error:
         progress(f"the model will take all sound for music: {error}")
         return None

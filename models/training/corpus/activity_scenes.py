@@ -20,6 +20,7 @@ from ...features import texture
 from ...features.frame import BLOCKS, EMISSION
 from ..cache import RATE, cached, file_stamp, load_audio
 from ..datasets.folder import read_folder
+from ..recipe import ActivitySettings
 from ..source_digest import source_digest
 from ..synthesis import augment, speech
 from ..synthesis.acoustics import Samples
@@ -34,9 +35,8 @@ MUSIC, SPEECH, NOISE = range(len(CLASSES))
 OPEN = -1  # as well the one as the other, or just after a change: nothing to learn from, nothing to judge by
 SETTLING = 3  # emissions after a change of scene in which either is right
 
-# Scenes of each fold by kind; "music" has one a clip, "altered" is the same in other rooms and through other devices.
-COUNTS = {"speech": 80, "noise": 80, "talk over": 80, "noise over": 80, "talk in noise": 30, "show": 60}
-KINDS = ("music", "altered", *COUNTS)
+# "music" is a clip as it is, "altered" the same in other rooms and through other devices.
+KINDS = ("music", "altered", "speech", "noise", "talk over", "noise over", "talk in noise", "show")
 WITH_NOISE = ("noise", "noise over", "talk in noise", "show")
 
 # Decibels over the music up to which talk or noise still leaves it music, and from which on it takes over.
@@ -50,12 +50,15 @@ _READER = 0.35  # of the talk is by a reader, where the fold has one
 
 @dataclass(frozen=True)
 class Material:
-    """What one fold's scenes are made of: paths of music by set and of readers, numbers of ``voices.VOICES``."""
+    """What one fold's scenes are made of: paths of music by set and of readers, numbers of
+    ``speech.VOICES`` and the seconds of each.
+    """
 
     fold: int
     music: tuple[Path, ...]
     readers: tuple[Path, ...]
     voices: tuple[int, ...]
+    voice_seconds: int
 
     def piece(self, n: int, rng: np.random.Generator) -> Samples:
         """Music (n,), RMS 1."""
@@ -85,7 +88,7 @@ class Material:
     def _talker(self, rng: np.random.Generator) -> Samples:
         if self.readers and rng.random() < _READER:
             return speech.varied(load_audio(self.readers[int(rng.integers(len(self.readers)))]), rng)
-        return speech.varied(speech.voice(int(rng.choice(self.voices))), rng)
+        return speech.varied(speech.voice(int(rng.choice(self.voices)), self.voice_seconds), rng)
 
 
 class Scenes(NamedTuple):
@@ -108,7 +111,7 @@ class Scenes(NamedTuple):
             yield self.where(self.scene == number)
 
 
-def materials(data: Path, say: Progress = print) -> list[Material]:
+def materials(data: Path, settings: ActivitySettings, progress: Progress = print) -> list[Material]:
     """What is under ``data``, in folds. Raises DataError if there is no music of five folds, or no eSpeak NG."""
     speech.require_program()
     folder = read_folder(data)
@@ -120,16 +123,23 @@ def materials(data: Path, say: Progress = print) -> list[Material]:
     readers = [recording.path for recording in folder.open_music if recording.kind == "speech"]
     if not all(music):
         raise DataError("no judge of activity can be taught: 4q and emotify give no music for each of five folds")
-    say(f"{sum(map(len, music))} clips of music, {len(readers)} readers, {len(speech.VOICES)} voices")
+    voices = len(speech.VOICES[: settings.voices])
+    progress(f"{sum(map(len, music))} clips of music, {len(readers)} readers, {voices} voices")
     return [
-        Material(fold, tuple(music[fold]), tuple(readers[fold::FOLDS]), tuple(range(fold, len(speech.VOICES), FOLDS)))
+        Material(
+            fold,
+            tuple(music[fold]),
+            tuple(readers[fold::FOLDS]),
+            tuple(range(fold, voices, FOLDS)),
+            settings.voice_seconds,
+        )
         for fold in range(FOLDS)
     ]
 
 
-def scenes(kind: str, material: Material) -> Scenes:
+def scenes(kind: str, material: Material, settings: ActivitySettings) -> Scenes:
     """All scenes of a kind in a fold, measured; from the cache where that was done before."""
-    count = COUNTS.get(kind, len(material.music))
+    count = settings.scenes.get(kind, len(material.music))
     return kept(f"{kind} {count}", material, partial(_made, kind, material, count))
 
 
@@ -144,7 +154,15 @@ def kept(name: str, material: Material, make: "partial[Iterator[Made]]") -> Scen
     is not: that must be told by ``name``.
     """
     files = [file_stamp(path) for path in (*material.music, *material.readers)]
-    key = (layout(), source_digest(make.func, Material), name, material.fold, material.voices, files)
+    key = (
+        layout(),
+        source_digest(make.func, Material),
+        name,
+        material.fold,
+        material.voices,
+        material.voice_seconds,
+        files,
+    )
     rows = cached(key, lambda: np.concatenate([_rows(*made, k) for k, made in enumerate(make())]), "scenes")
     textures, (weight, active, label, number) = rows[:, : texture.SIZE], rows[:, texture.SIZE :].T
     return Scenes(textures, weight.astype(np.float64), active > 0, label.astype(np.int64), number.astype(np.int64))

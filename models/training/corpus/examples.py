@@ -13,6 +13,7 @@ from ...errors import DataError
 from ..cache import Extractor, extract_all, file_stamp, load_audio
 from ..datasets.folder import DataFolder, Points, Trace, read_folder
 from ..datasets.unlabelled import read_teacher
+from ..recipe import SETS
 from ..source_digest import source_digest
 from ..synthesis.augment import random_augmentation, under
 from ..synthesis.midi_render import render_all
@@ -22,13 +23,6 @@ from .targets import histogram
 
 Progress = Callable[[str], None]
 
-SETS = ("4q", "emopia", "vgmidi")  # whose labels are heatmaps' own: fitted to and scored
-TRACES = (
-    "emomusic",
-    "pmemo",
-    "deam",
-    "mediaeval",
-)  # means over raters: a few clips here, thousands where users have them
 NEVER = -1  # the fold of a clip that is in no test, for it has no label that a heatmap could be held against
 
 
@@ -60,19 +54,39 @@ class Example:
         return histogram(self.heard.emissions, self.points, self.trace)
 
 
-def gather(data: Path, say: Progress = print, *, altered: int = 0, condition: str | None = None) -> list[Example]:
+def gather(
+    data: Path,
+    progress: Progress = print,
+    *,
+    altered: int = 0,
+    condition: str | None = None,
+    processes: int | None = None,
+) -> list[Example]:
     """Read, render and measure all annotated clips under ``data``; what is missing or broken is said and left out.
 
-    ``altered``: how many altered copies of each clip of ``SETS`` and of Emotify to measure too. ``condition``: hear
-    every clip as ``augment.CONDITIONS`` has it, instead of as it is.
-    Raises:
-        DataError: nothing usable, or labels that cannot be true.
+    Parameters
+    ----------
+    data
+        The folder of all data sets.
+    progress
+        Takes a line for each step, and for each clip that is left out.
+    altered
+        How many altered copies of each clip of ``SETS`` and of Emotify to measure too.
+    condition
+        Hear every clip as ``augment.CONDITIONS`` has it, instead of as it is.
+    processes
+        How many measure at a time; None: one a processor.
+
+    Raises
+    ------
+    DataError
+        Nothing usable, or labels that cannot be true.
     """
     folder = read_folder(data)
     for line in folder.missing:
         if line.split(":")[0] in (*SETS, "emotify", "teacher", "emomusic", "pmemo"):
-            say(f"missing: {line}")
-    midi = _rendered([(clip.id, clip.path) for clip in (*folder.emopia, *folder.vgmidi)], say)
+            progress(f"missing: {line}")
+    midi = _rendered([(clip.id, clip.path) for clip in (*folder.emopia, *folder.vgmidi)], progress)
     traced = {f"{t.set}-{t.id}": t for t in (*folder.emomusic, *folder.pmemo, *folder.deam, *folder.mediaeval)}
     traced = {name: t for name, t in traced.items() if t.path is not None}
     recordings = [(clip.id, clip.path) for clip in folder.four_q]
@@ -82,15 +96,17 @@ def gather(data: Path, say: Progress = print, *, altered: int = 0, condition: st
         raise DataError(f"{data}: none of the annotated clips can be read")
     speech = tuple(r.path for r in folder.open_music if r.kind == "speech")
     make: Callable[[], Extractor] = partial(_conditioned, condition) if condition else _extractor
-    measured = _measured(audio, make, condition or "", say, condition or "clean")
+    measured = _measured(audio, make, condition or "", progress, condition or "clean", processes)
     copies: dict[str, list[ClipFeatures]] = {}
     for k in range(altered):
         readable = [(name, path) for name, path in (*recordings, *midi.items(), *felt) if name in measured]
         drawn_from = f"altered {k} {[file_stamp(path) for path in speech]}"
-        made = _measured(readable, partial(_altering, k, speech), drawn_from, say, f"altered copy {k + 1}")
+        made = _measured(
+            readable, partial(_altering, k, speech), drawn_from, progress, f"altered copy {k + 1}", processes
+        )
         for name, heard in made.items():
             copies.setdefault(name, []).append(heard)
-    return list(_examples(folder, measured, copies, traced, say))
+    return list(_examples(folder, measured, copies, traced, progress))
 
 
 def _examples(
@@ -98,7 +114,7 @@ def _examples(
     measured: dict[str, ClipFeatures],
     copies: dict[str, list[ClipFeatures]],
     traced: dict[str, Trace],
-    say: Progress,
+    progress: Progress,
 ) -> Sequence[Example]:
     taught = {name: read_teacher(path) for name, path in folder.teacher.items()}
 
@@ -129,7 +145,7 @@ def _examples(
         if heard := measured.get(piece.id):
             points = piece.points(emissions=heard.emissions)
             if not points.emission.size:
-                say(f"skipped: {piece.id} is over before its first emission")
+                progress(f"skipped: {piece.id} is over before its first emission")
                 continue
             known, others = teacher("vgmidi", piece.path.stem), tuple(copies.get(piece.id, ()))
             examples.append(
@@ -166,41 +182,47 @@ def _drawn(samples: NDArray[np.float32], purpose: str) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(samples.tobytes()), zlib.crc32(purpose.encode())])
 
 
-def _rendered(midi: Sequence[tuple[str, Path]], say: Progress) -> dict[str, Path]:
+def _rendered(midi: Sequence[tuple[str, Path]], progress: Progress) -> dict[str, Path]:
     if not midi:
         return {}
     try:
-        rendered = render_all(midi, progress=partial(_progress, say, "rendered"))
+        rendered = render_all(midi, progress=partial(_count, progress, "rendered"))
     except DataError as error:
-        say(f"missing: {len(midi)} MIDI files cannot be rendered: {error}")
+        progress(f"missing: {len(midi)} MIDI files cannot be rendered: {error}")
         return {}
     for line in rendered.failed.values():
-        say(f"skipped: {line}")
+        progress(f"skipped: {line}")
     return rendered.paths
 
 
 def _measured(
-    audio: Sequence[tuple[str, Path]], make: Callable[[], Extractor], what: str, say: Progress, shown: str
+    audio: Sequence[tuple[str, Path]],
+    make: Callable[[], Extractor],
+    what: str,
+    progress: Progress,
+    shown: str,
+    processes: int | None,
 ) -> dict[str, ClipFeatures]:
-    progress = partial(_progress, say, f"measured ({shown})")
+    count = partial(_count, progress, f"measured ({shown})")
     extracted = extract_all(
         audio,
         make,
         layout() + (source_digest(random_augmentation, under, _drawn) + what if what else ""),
-        progress=progress,
+        processes,
+        progress=count,
     )
     for line in extracted.skipped.values():
-        say(f"skipped: {line}")
+        progress(f"skipped: {line}")
     measured = {}
     for clip in extracted.paths:
         heard = ClipFeatures(extracted.paths[clip])
         if heard.emissions:
             measured[clip] = heard
         else:
-            say(f"skipped: {clip} is shorter than half a second, which is one emission")
+            progress(f"skipped: {clip} is shorter than half a second, which is one emission")
     return measured
 
 
-def _progress(say: Progress, what: str, done: int, total: int) -> None:
+def _count(progress: Progress, what: str, done: int, total: int) -> None:
     if done % 100 == 0 or done == total:
-        say(f"{what} {done} of {total}")
+        progress(f"{what} {done} of {total}")

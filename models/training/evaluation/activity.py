@@ -31,6 +31,7 @@ from ..corpus.activity_scenes import (
 from ..corpus.examples import Progress
 from ..datasets.folder import read_folder
 from ..fit.activity import fit_judge, gather_scenes, verdicts
+from ..recipe import RECIPE, ActivitySettings
 from ..synthesis.acoustics import Samples
 from ..synthesis.augment import CONDITIONS, under
 from ..synthesis.midi_render import render_all
@@ -52,7 +53,9 @@ Counts: TypeAlias = NDArray[np.int64]  # (3, 3): truth by verdict
 Report: TypeAlias = dict[str, Any]
 
 
-def evaluate_activity(data: Path, *, seed: int = 0, progress: Progress = print) -> Report:
+def evaluate_activity(
+    data: Path, *, seed: int = 0, settings: ActivitySettings = RECIPE.activity, progress: Progress = print
+) -> Report:
     """``valaro evaluate --activity``: five folds, each judged by a judge that was fitted to the other four.
 
     Returns shares, 0..1, by table:
@@ -64,12 +67,12 @@ def evaluate_activity(data: Path, *, seed: int = 0, progress: Progress = print) 
     Raises:
         DataError: there is no music of five folds, eSpeak NG or PyTorch is not installed.
     """
-    folds = materials(data, progress)
-    heard = gather_scenes(folds, KINDS, progress)
+    folds = materials(data, settings, progress)
+    heard = gather_scenes(folds, KINDS, settings, progress)
     tally, changes = _Tally(), dict[str, list[float]]()
     for material in folds:
         parts = [part for fold, each in heard.items() if fold != material.fold for part in each]
-        judge = fit_judge(parts, seed)
+        judge = fit_judge(parts, settings, seed)
         progress(f"fold {material.fold}: listening")
         for name, place, found in _probes(material, data):
             tally.add(name, place, found, judge)
@@ -77,7 +80,7 @@ def evaluate_activity(data: Path, *, seed: int = 0, progress: Progress = print) 
             changes.setdefault(name, []).extend(_waits(judge, found))
     return tally.report() | {
         "changes": {name: _spread(waits) for name, waits in changes.items()},
-        "never_heard": _never_heard(heard, folds[0], seed, progress),
+        "never_heard": _never_heard(heard, folds[0], settings, seed, progress),
     }
 
 
@@ -238,13 +241,17 @@ def _spread(waits: Sequence[float]) -> Mapping[str, float | None]:
 
 
 def _never_heard(
-    heard: Mapping[int, Sequence[tuple[str, Scenes]]], material: Material, seed: int, progress: Progress
+    heard: Mapping[int, Sequence[tuple[str, Scenes]]],
+    material: Material,
+    settings: ActivitySettings,
+    seed: int,
+    progress: Progress,
 ) -> dict[str, float]:
     """Each kind of noise, judged by one that was fitted to the other folds' scenes without any of that kind."""
     others = [part for fold, parts in heard.items() for part in parts if fold != material.fold]
     found = {}
     for number, name in enumerate(NOISES):
-        judge = fit_judge([(kind, _without(number, kind, part)) for kind, part in others], seed)
+        judge = fit_judge([(kind, _without(number, kind, part)) for kind, part in others], settings, seed)
         tally = _Tally()
         tally.add(name, AS_IT_IS, _kept_noise(material, name, AS_IT_IS), judge)
         counts = tally.counts[name, AS_IT_IS][NOISE]

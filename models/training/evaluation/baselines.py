@@ -18,13 +18,11 @@ from ...grid import CELLS, QUADRANT_SHARE
 from ..cache import RATE, Extractor, Progress, extract_all
 from ..corpus.items import Item, Stream
 from ..corpus.targets import cells_of
+from ..recipe import SVMSettings
 from . import metrics
 
 EGEMAPS = 88  # functionals of eGeMAPSv02 (Eyben et al., IEEE Trans. Affective Computing 7(2), 2016)
 
-_C = (0.3, 1.0, 3.0, 10.0, 30.0)
-_GAMMA = (0.1, 0.3, 1.0, 3.0)  # in units of 1 / number of features
-_INNER_FOLDS = 3
 _EXTRA = "pip install 'valaro[train]'"
 
 # The 25 cells that lie wholly in each quadrant, (4, 121): so spread, a quadrant's mass comes back as it was.
@@ -77,7 +75,12 @@ def clip_statistics(rows: NDArray[np.floating], weights: ArrayLike | None = None
 
 
 def svm_masses(
-    train: NDArray[np.floating], truth: ArrayLike, groups: Sequence[str], test: NDArray[np.floating], seed: int = 0
+    train: NDArray[np.floating],
+    truth: ArrayLike,
+    groups: Sequence[str],
+    test: NDArray[np.floating],
+    settings: SVMSettings,
+    seed: int = 0,
 ) -> NDArray[np.float64]:
     """Quadrant masses (m, 4) of ``test`` (m, D) by an RBF support vector machine fitted to ``train`` (n, D).
 
@@ -95,7 +98,7 @@ def svm_masses(
     if not (np.all(np.isfinite(train)) and np.all(np.isfinite(test))):
         raise DataError("the SVM baseline was given features that are not finite numbers")
     try:
-        machine, unseen = _tuned(train, labels, groups, seed)
+        machine, unseen = _tuned(train, labels, groups, settings, seed)
     except ValueError as error:  # scikit-learn's, where an inner fold lacks a quadrant
         raise DataError(f"too few clips for the SVM baseline: {error}") from error
     sharpness = _sharpness(_columns(unseen), np.searchsorted(present, labels))
@@ -106,7 +109,7 @@ def svm_masses(
 
 
 def _tuned(
-    train: NDArray[np.floating], labels: NDArray[np.intp], groups: Sequence[str], seed: int
+    train: NDArray[np.floating], labels: NDArray[np.intp], groups: Sequence[str], settings: SVMSettings, seed: int
 ) -> tuple[Any, NDArray[np.float64]]:
     """The machine with the best C and gamma, not fitted, and its decisions on the clips that inner folds left out."""
     try:
@@ -116,10 +119,10 @@ def _tuned(
         from sklearn.svm import SVC
     except ImportError as error:
         raise DataError(f"the SVM baseline needs scikit-learn: {_EXTRA}") from error
-    folds = StratifiedGroupKFold(min(_INNER_FOLDS, len(set(groups))), shuffle=True, random_state=seed)
+    folds = StratifiedGroupKFold(min(settings.inner_folds, len(set(groups))), shuffle=True, random_state=seed)
     inner = list(folds.split(train, labels, groups))
     machine = make_pipeline(StandardScaler(), SVC(class_weight="balanced"))
-    grid = {"svc__C": list(_C), "svc__gamma": [g / train.shape[1] for g in _GAMMA]}
+    grid = {"svc__C": list(settings.c), "svc__gamma": [g / train.shape[1] for g in settings.gamma]}
     search = GridSearchCV(machine, grid, scoring="f1_macro", cv=inner, refit=False)
     search.fit(train, labels)
     machine.set_params(**search.best_params_)

@@ -11,7 +11,7 @@ from ...bundle import FUSION, Bundle
 from ...decoders.fusion import Pool, smoothed
 from ...errors import DataError
 from ..corpus.decoding import DecoderOutputs, decode, pooled
-from ..corpus.examples import NEVER, SETS, Example, Progress
+from ..corpus.examples import NEVER, Example, Progress
 from ..corpus.items import Item
 from ..corpus.splits import Fold, grouped_folds
 from ..corpus.targets import Targets, all_targets, cells_of, course, targets_of
@@ -19,16 +19,10 @@ from ..fit import fusion
 from ..fit.aeg import KINDS, component_kinds, of_kinds
 from ..fit.bundle import fit, learning
 from ..parallel import quietly
+from ..recipe import RECIPE, SETS, Recipe
 from . import scoring
 from .reliability import Calibration, calibrate, joined_figures
 from .report import Figures, Value, join
-
-# Of a clip in the pool's objective, by set; a pool is fitted for each kind of sound.
-# Raters' points say how sure a heatmap may be, one quadrant a clip hardly does: of the piano sets VGMIDI decides.
-POOL_WEIGHTS = {"4q": 1.0, "emopia": 0.5, "vgmidi": 20.0}
-POOL_STRIDE = 4  # emissions between those that the pools are fitted to: neighbours say the same
-BIAS_RIDGE = {"recordings": 0.03, "piano": 0.01}
-BLUR = {"recordings": 1.2, "piano": 0.0}  # cells; raters' points, cell by cell, are known of piano alone
 
 
 class OutOfFold(NamedTuple):
@@ -41,11 +35,17 @@ class OutOfFold(NamedTuple):
 
 
 def learn_folds(
-    examples: Sequence[Example], folds: Sequence[int], seed: int, progress: Progress, *, whole: bool = False
+    examples: Sequence[Example],
+    folds: Sequence[int],
+    seed: int,
+    progress: Progress,
+    *,
+    recipe: Recipe = RECIPE,
+    whole: bool = False,
 ) -> None:
     """Learn the networks that leave out one fold each (and the one that leaves out none) side by side."""
     parts = [[e for e in examples if e.fold != fold] for fold in folds] + ([list(examples)] if whole else [])
-    learning().learn_all(parts, seed, progress)
+    learning().learn_all(parts, recipe.lstm, seed, progress, recipe.processes)
 
 
 def split(examples: Sequence[Example], progress: Progress) -> tuple[list[Example], list[int]]:
@@ -71,14 +71,17 @@ def split(examples: Sequence[Example], progress: Progress) -> tuple[list[Example
     return [replace(e, fold=NEVER) if e.set in untested else e for e in examples], sorted(found)
 
 
-def fold_bundle(examples: Sequence[Example], fold: int, seed: int, progress: Progress = quietly) -> Bundle:
+def fold_bundle(
+    examples: Sequence[Example], fold: int, seed: int, recipe: Recipe = RECIPE, progress: Progress = quietly
+) -> Bundle:
     """The decoders fitted without one fold of each set."""
     progress(f"fold {fold}: fitting without it")
-    return fit([e for e in examples if e.fold != fold], seed=seed, progress=progress)
+    return fit([e for e in examples if e.fold != fold], seed=seed, recipe=recipe, progress=progress)
 
 
-def _told(examples: Sequence[Example], seed: int, fold: int) -> list[OutOfFold]:
-    return list(out_of_fold(fold_bundle(examples, fold, seed), examples, fold))
+def outside_fold(examples: Sequence[Example], seed: int, recipe: Recipe, fold: int) -> list[OutOfFold]:
+    """Fit without a fold, and decode it."""
+    return list(out_of_fold(fold_bundle(examples, fold, seed, recipe), examples, fold))
 
 
 def out_of_fold(bundle: Bundle, examples: Sequence[Example], fold: int) -> Iterator[OutOfFold]:
@@ -95,14 +98,15 @@ def item_of(example: Example) -> Item:
     return Item(example.id, example.set, example.group, example.fold, example.quadrant, example.points, trace)
 
 
-def fit_pools(outside: Sequence[OutOfFold]) -> dict[str, Pool]:
+def fit_pools(outside: Sequence[OutOfFold], recipe: Recipe = RECIPE) -> dict[str, Pool]:
     """A calibrated pool of each decoder alone and of all (``fusion``), fitted to clips told out of their fold.
 
     To clips as they are and altered: the decoders that a phone's band or a noisy room lead astray count for less.
     """
+    settings = recipe.fusion
     kinds = list(of_kinds([row.example for row in outside]))
     names, size = list(outside[0].told.names), outside[0].told.theta.shape[1]
-    components = component_kinds(kinds)
+    components = component_kinds(kinds, recipe.aeg)
     if components.size != size:  # a kind that is trained on and never tested
         components, kinds = np.zeros(size, dtype=np.int64), [kinds[0]]
     wanted = {FUSION: tuple(names)} | {name: (name,) for name in names}
@@ -114,16 +118,16 @@ def fit_pools(outside: Sequence[OutOfFold]) -> dict[str, Pool]:
             versions = [told for told in (row.told, row.altered) if told is not None]
             for told in versions:
                 E = told.log_heatmaps.shape[1]
-                chosen = np.arange(POOL_STRIDE - 1, E, POOL_STRIDE)
+                chosen = np.arange(settings.stride - 1, E, settings.stride)
                 every = targets_of(item_of(row.example), E)
                 share = every.weight[chosen] * told.presence[chosen]
-                share *= POOL_WEIGHTS[row.example.set] / len(versions) / max(float(share.sum()), 1e-9)
+                share *= settings.weights[row.example.set] / len(versions) / max(float(share.sum()), 1e-9)
                 targets.append(Targets(every.mask[chosen], every.region[chosen], share))
                 logs.append(told.log_heatmaps[:, chosen].astype(np.float64))
         target, log = all_targets(targets), np.concatenate(logs, axis=1)
         for name, members in wanted.items():
-            chosen_logs = [smoothed(log[names.index(member)], BLUR[kind]) for member in members]
-            bias = BIAS_RIDGE[kind] if name == FUSION else None
+            chosen_logs = [smoothed(log[names.index(member)], settings.blur[kind]) for member in members]
+            bias = settings.bias_ridge[kind] if name == FUSION else None
             fitted[name].append(fusion.fit_pool(chosen_logs, target, bias_ridge=bias))
     return {
         name: Pool(
@@ -131,7 +135,7 @@ def fit_pools(outside: Sequence[OutOfFold]) -> dict[str, Pool]:
             components,
             np.stack([p.exponents for p in found]),
             np.stack([p.bias for p in found]),
-            np.array([BLUR[kind] for kind in kinds]),
+            np.array([settings.blur[kind] for kind in kinds]),
         )
         for name, found in fitted.items()
     }
@@ -140,12 +144,12 @@ def fit_pools(outside: Sequence[OutOfFold]) -> dict[str, Pool]:
 FoldPools = Mapping[int, Mapping[str, Pool]]
 
 
-def fold_pools(outside: Sequence[OutOfFold], bundle: Bundle | None = None) -> FoldPools:
+def fold_pools(outside: Sequence[OutOfFold], bundle: Bundle | None = None, recipe: Recipe = RECIPE) -> FoldPools:
     """The pools that score each fold, by decoder: fitted to the other folds' clips, or those of a ``bundle``."""
     folds = [fold for fold, _ in _folds(outside)]
     if bundle is not None:
         return {fold: {name: bundle.pool(name) for name in (FUSION, *bundle.decoders)} for fold in folds}
-    return {fold: fit_pools([row for row in outside if row.fold != fold] or outside) for fold in folds}
+    return {fold: fit_pools([row for row in outside if row.fold != fold] or outside, recipe) for fold in folds}
 
 
 def score_folds(outside: Sequence[OutOfFold], pools: FoldPools) -> Figures:

@@ -1,6 +1,7 @@
 """How good the model is, from its streamed heatmaps, on clips of artists, songs and pieces it was not fitted to."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +14,13 @@ from ...decoders.fusion import alone
 from ...errors import DataError
 from ...grid import CELL_AROUSAL, CELL_VALENCE
 from ..corpus.decoding import pooled
-from ..corpus.examples import SETS, TRACES, Example, Progress, gather
+from ..corpus.examples import Example, Progress, gather
 from ..datasets.folder import read_folder
-from ..fit import aeg
-from ..fit.bundle import ALTERED, learning
-from ..fit.crf_inputs import BY_PATHS, chain_inputs, fitted_chain
+from ..fit.aeg import fit_aeg
+from ..fit.bundle import learning
+from ..fit.crf_inputs import chain_inputs, fitted_chain
 from ..parallel import side_by_side
+from ..recipe import RECIPE, SETS, TRACES, CRFSettings, Recipe, SVMSettings
 from ..synthesis.augment import CONDITIONS
 from . import baselines, scoring
 from .annotator_lag import annotator_lag
@@ -41,28 +43,42 @@ from .report import Figures, Report, drops, join
 
 
 def evaluate(
-    data: Path, *, bundle: Path | None = None, seed: int = 0, robust: bool = True, progress: Progress = print
+    data: Path,
+    *,
+    bundle: Path | None = None,
+    seed: int = 0,
+    robust: bool = True,
+    recipe: Recipe = RECIPE,
+    progress: Progress = print,
 ) -> tuple[Report, dict[str, Calibration]]:
     """``valaro evaluate``: cross-validated figures of the recipe, or those of a ``bundle`` as it is.
 
     A bundle's own figures flatter it on clips that it was trained on; they are for clips that it was not.
     ``robust``: also under gain, noise, a room and a phone's band, as drops.
 
-    Returns:
-        the report, and the reliability of each decoder's heatmaps over all sets.
-    Raises:
-        BundleError, DataError: the bundle or the data cannot be used.
+    Returns
+    -------
+    tuple[Report, dict[str, Calibration]]
+        The report, and the reliability of each decoder's heatmaps over all sets.
+
+    Raises
+    ------
+    BundleError, DataError
+        The bundle or the data cannot be used.
     """
     given = load_bundle(bundle) if bundle is not None else None
     if given is None:
         learning()  # what is not installed is told before the measuring, not after it
-    examples = gather(data, progress, altered=0 if given else ALTERED)
-    conditions = {name: gather(data, progress, condition=name) for name in CONDITIONS} if robust else {}
+    examples = gather(data, progress, altered=0 if given else recipe.altered, processes=recipe.processes)
+    conditions = {}
+    for name in CONDITIONS if robust else ():
+        conditions[name] = gather(data, progress, condition=name, processes=recipe.processes)
     return measure(
         examples,
         conditions,
         bundle=given,
         seed=seed,
+        recipe=recipe,
         progress=progress,
         functionals=lambda: _functionals(data, progress),
     )
@@ -86,6 +102,7 @@ def measure(
     *,
     bundle: Bundle | None = None,
     seed: int = 0,
+    recipe: Recipe = RECIPE,
     progress: Progress = print,
     functionals: Callable[[], Mapping[str, NDArray[np.floating]]] = dict,
 ) -> tuple[Report, dict[str, Calibration]]:
@@ -102,22 +119,24 @@ def measure(
     for line in lags(examples):
         progress(line)
     if bundle is None:
-        learn_folds(examples, folds, seed, progress)
+        learn_folds(examples, folds, seed, progress, recipe=recipe)
     tasks = [
         (fold, {name: [e for e in changed if e.fold == fold] for name, changed in conditions.items()}) for fold in folds
     ]
-    for fold, heard in zip(folds, side_by_side(partial(_listened, examples, bundle, seed), tasks), strict=True):
+    for fold, heard in zip(
+        folds, side_by_side(partial(_listened, examples, bundle, seed, recipe), tasks, recipe.processes), strict=True
+    ):
         progress(f"fold {fold}: listened")
         outside += heard.outside
         for name, rows in heard.under.items():
             under[name] += rows
         by_paths.append(heard.by_paths)
-    pools = fold_pools(outside, bundle)
+    pools = fold_pools(outside, bundle, recipe)
     figures = score_folds(outside, pools)
     for name, label in (("live", "crf by paths, live"), ("whole", "crf by paths, the whole piece known")):
         if rows := [{"log_likelihood": row[name]} for row in by_paths if row]:
             figures[label] = {"vgmidi": join(rows)}
-    figures |= _baselines(examples, outside, pools, functionals(), seed, progress)
+    figures |= _baselines(examples, outside, pools, functionals(), recipe.svm, seed, progress)
     lost = drops(figures, {name: score_folds(rows, pools) for name, rows in under.items()})
     return Report(figures=figures, drops=lost), _calibrations(outside, pools)
 
@@ -131,14 +150,18 @@ class _Listened(NamedTuple):
 
 
 def _listened(
-    examples: Sequence[Example], bundle: Bundle | None, seed: int, task: tuple[int, Mapping[str, Sequence[Example]]]
+    examples: Sequence[Example],
+    bundle: Bundle | None,
+    seed: int,
+    recipe: Recipe,
+    task: tuple[int, Mapping[str, Sequence[Example]]],
 ) -> _Listened:
     fold, conditions = task
-    fitted = bundle if bundle is not None else fold_bundle(examples, fold, seed)
+    fitted = bundle if bundle is not None else fold_bundle(examples, fold, seed, recipe)
     return _Listened(
         list(out_of_fold(fitted, examples, fold)),
         {name: list(out_of_fold(fitted, changed, fold)) for name, changed in conditions.items()},
-        _by_paths(fitted, examples, fold) if bundle is None else {},
+        _by_paths(fitted, examples, fold, recipe.crf_by_paths) if bundle is None else {},
     )
 
 
@@ -173,12 +196,12 @@ def _calibrations(outside: Sequence[OutOfFold], pools: FoldPools) -> dict[str, C
     return {decoder: merged(found) for decoder, found in parts.items()}
 
 
-def _by_paths(bundle: Bundle, examples: Sequence[Example], fold: int) -> dict[str, float]:
+def _by_paths(bundle: Bundle, examples: Sequence[Example], fold: int, settings: CRFSettings) -> dict[str, float]:
     """A chain of raters' whole paths, live and with each piece known to its end: what being live costs."""
     pieces = [e for e in examples if e.set == "vgmidi"]
     if not any(e.fold == fold for e in pieces):
         return {}
-    chain = fitted_chain(bundle, [e for e in pieces if e.fold != fold], BY_PATHS)
+    chain = fitted_chain(bundle, [e for e in pieces if e.fold != fold], settings)
     found: dict[str, list[float]] = {"live": [], "whole": []}
     for example in pieces:
         if example.fold == fold and example.heard.sounding.any():
@@ -195,6 +218,7 @@ def _baselines(
     outside: Sequence[OutOfFold],
     pools: FoldPools,
     functionals: Mapping[str, NDArray[np.floating]],
+    settings: SVMSettings,
     seed: int,
     progress: Progress,
 ) -> Figures:
@@ -226,10 +250,10 @@ def _baselines(
                     add(row, name, scores)
                 continue
             tested = [row.example for row in members]
-            if scores := _svm(known, tested, statistics, seed, progress):
+            if scores := _svm(known, tested, statistics, settings, seed, progress):
                 add("SVM on clip statistics, offline", name, scores)
             described = all(e.id in functionals for e in (*known, *tested))
-            if described and (scores := _svm(known, tested, lambda e: functionals[e.id], seed, progress)):
+            if described and (scores := _svm(known, tested, lambda e: functionals[e.id], settings, seed, progress)):
                 add("SVM on openSMILE eGeMAPS, offline", name, scores)
     return {row: {name: join(folds) for name, folds in sets.items()} for row, sets in found.items()}
 
@@ -238,13 +262,14 @@ def _svm(
     known: Sequence[Example],
     tested: Sequence[Example],
     features: Callable[[Example], NDArray[np.floating]],
+    settings: SVMSettings,
     seed: int,
     progress: Progress,
 ) -> dict[str, float]:
     truth, groups = np.array([e.quadrant for e in known], dtype=np.intp), [e.group for e in known]
     train, test = (np.stack([features(e) for e in chosen]).astype(np.float64) for chosen in (known, tested))
     try:
-        mass = baselines.svm_masses(train, truth, groups, test, seed)
+        mass = baselines.svm_masses(train, truth, groups, test, settings, seed)
     except DataError as error:
         progress(f"left out: {error}")
         return {}
@@ -254,25 +279,30 @@ def _svm(
 COMPONENT_COUNTS = (8, 16, 32, 48, 96)  # of each kind's mixture
 
 
-def component_curve(data: Path, *, seed: int = 0, progress: Progress = print) -> Report:
-    """The AEG decoder alone with more and fewer components: what ``aeg.COMPONENTS`` was chosen by.
+def component_curve(
+    data: Path,
+    *,
+    counts: Sequence[int] = COMPONENT_COUNTS,
+    seed: int = 0,
+    recipe: Recipe = RECIPE,
+    progress: Progress = print,
+) -> Report:
+    """The AEG decoder alone with more and fewer components: what ``AEGSettings.components`` was chosen by.
 
-    Raises:
-        DataError: the data cannot be used.
+    Raises
+    ------
+    DataError
+        The data cannot be used.
     """
-    examples, folds = split(gather(data, progress), progress)
+    examples, folds = split(gather(data, progress, processes=recipe.processes), progress)
     figures: Figures = {}
-    chosen = dict(aeg.COMPONENTS)
-    try:
-        for count in COMPONENT_COUNTS:
-            aeg.COMPONENTS.update(dict.fromkeys(chosen, count))
-            outside: list[OutOfFold] = []
-            for fold in folds:
-                fitted = aeg.fit_aeg([e for e in examples if e.fold != fold], seed=seed)
-                outside += out_of_fold(fitted, [e for e in examples if e.set in SETS], fold)
-            alike = {"aeg": alone("aeg", outside[0].told.theta.shape[1])}
-            figures[f"{count} components a kind"] = score_folds(outside, dict.fromkeys(folds, alike))["aeg"]
-            progress(f"{count} components a kind: done")
-    finally:
-        aeg.COMPONENTS.update(chosen)
+    for count in counts:
+        settings = replace(recipe.aeg, components=dict.fromkeys(recipe.aeg.components, count))
+        outside: list[OutOfFold] = []
+        for fold in folds:
+            fitted = fit_aeg([e for e in examples if e.fold != fold], settings, seed=seed)
+            outside += out_of_fold(fitted, [e for e in examples if e.set in SETS], fold)
+        alike = {"aeg": alone("aeg", outside[0].told.theta.shape[1])}
+        figures[f"{count} components a kind"] = score_folds(outside, dict.fromkeys(folds, alike))["aeg"]
+        progress(f"{count} components a kind: done")
     return Report(figures=figures, drops={})

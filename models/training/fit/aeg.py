@@ -13,6 +13,7 @@ from ...features.frame import BLOCKS, EMISSION, RATE
 from ..corpus.decoding import stream_theta
 from ..corpus.examples import Example
 from ..corpus.targets import Regions, WeightedPoints, points_at, quadrant_regions, quadrant_shares
+from ..recipe import AEGSettings
 from .affective import fit_affective
 from .gmm import fit_gmm
 
@@ -20,37 +21,34 @@ from .gmm import fit_gmm
 # says "happy" in one says little in the other: each kind has directions and components of its own, and the posterior
 # picks the kind. In one common mixture 4Q's macro-F1 falls from .67 to .59, EMOPIA's from .62 to .52.
 KINDS: dict[str, tuple[str, ...]] = {"recordings": ("4q",), "piano": ("emopia", "vgmidi")}
-SHARES = {"recordings": 0.8, "piano": 0.2}  # what is likely to be played before anything was heard
-COMPONENTS = {"recordings": 48, "piano": 48}
-DIRECTIONS = 3  # four quadrants differ in three ways
-RIDGE = 100.0  # in clips: how many of them the prior "no effect" is worth
-HALF_LIFE = 3.0  # s
-PRIOR_SECONDS = 0.5
-MEAN_COUNT, COVARIANCE_COUNT = 0.2, 1.0  # in clips: what the prior over each affective Gaussian is worth
-
-# How much one clip of each set counts. A piece of VGMIDI has some thirty raters, whose points share its weight.
-WEIGHTS = {"4q": 1.0, "emopia": 0.5, "vgmidi": 3.0}
 _EVIDENCE_SECONDS = 1.5  # theta is taken this often in a clip: early ones too, as the live chain will meet them
 _PART = 25  # blocks: the stretches whose means the directions are fitted to
 
 
-def fit_aeg(examples: Sequence[Example], *, seed: int = 0) -> Bundle:
+def fit_aeg(examples: Sequence[Example], settings: AEGSettings, *, seed: int = 0) -> Bundle:
     """A bundle of the AEG decoder alone, fitted to ``examples``; deterministic given the seed.
 
-    Raises:
-        DataError: no example with a label, or fewer frames than components need.
+    Raises
+    ------
+    DataError
+        No example with a label, or fewer frames than components need.
     """
     kinds = of_kinds(examples)
     examples = [e for members in kinds.values() for e in members]
-    projection, spans = fit_projection(kinds)
-    acoustic = fit_acoustic(kinds, projection, spans, seed)
+    projection, spans = fit_projection(kinds, settings)
+    acoustic = fit_acoustic(kinds, projection, spans, settings, seed)
     blank = AffectiveGMM(np.zeros((acoustic.components, 2)), np.tile(np.eye(2), (acoustic.components, 1, 1)))
-    heard_by = Bundle(projection, acoustic, blank, HALF_LIFE, PRIOR_SECONDS)
-    theta, points, regions = _evidence(examples, lambda e: stream_theta(heard_by, e.heard))
+    heard_by = Bundle(projection, acoustic, blank, settings.half_life, settings.prior_seconds)
+    theta, points, regions = _evidence(examples, lambda e: stream_theta(heard_by, e.heard), settings.weights)
     affective = fit_affective(
-        theta, points=points, regions=regions, mean_count=MEAN_COUNT, covariance_count=COVARIANCE_COUNT, iterations=60
+        theta,
+        points=points,
+        regions=regions,
+        mean_count=settings.mean_count,
+        covariance_count=settings.covariance_count,
+        iterations=60,
     )
-    return Bundle(projection, acoustic, affective, HALF_LIFE, PRIOR_SECONDS)
+    return Bundle(projection, acoustic, affective, settings.half_life, settings.prior_seconds)
 
 
 def of_kinds(examples: Sequence[Example]) -> dict[str, list[Example]]:
@@ -61,15 +59,15 @@ def of_kinds(examples: Sequence[Example]) -> dict[str, list[Example]]:
     return kinds
 
 
-def component_kinds(kinds: Sequence[str]) -> NDArray[np.int64]:
+def component_kinds(kinds: Sequence[str], settings: AEGSettings) -> NDArray[np.int64]:
     """The kind of each component of a mixture fitted to these kinds: (K,), 0 for the first, ..."""
-    return np.repeat(np.arange(len(kinds)), [COMPONENTS[kind] for kind in kinds])
+    return np.repeat(np.arange(len(kinds)), [settings.components[kind] for kind in kinds])
 
 
 Kinds = Mapping[str, Sequence[Example]]
 
 
-def fit_projection(kinds: Kinds) -> tuple[Projection, dict[str, slice]]:
+def fit_projection(kinds: Kinds, settings: AEGSettings) -> tuple[Projection, dict[str, slice]]:
     """The directions of the acoustic vector that the mixture lives in, and which of its columns are each kind's own.
 
     For each kind, those that tell its quadrants apart: means over a few seconds are regressed on the clips' quadrant
@@ -84,20 +82,22 @@ def fit_projection(kinds: Kinds) -> tuple[Projection, dict[str, slice]]:
     centre, scale = frames.mean(axis=0, dtype=np.float64), frames.std(axis=0, dtype=np.float64) + 1e-6
     parts = {id(e): [(part - centre) / scale for part in _parts(e)] for e in every}
 
-    columns, spans = [], {}
+    columns, spans, count = [], {}, settings.directions
     for kind, members in kinds.items():
         x, y, w = [], [], []
         for name in sorted({e.set for e in members}):
             own = [(e, part) for e in members if e.set == name for part in parts[id(e)]]
             x.append(_centred([part for _, part in own]))
             y.append(_centred([quadrant_shares(e.quadrant, e.points) for e, _ in own]))
-            w.append(np.array([WEIGHTS[name] / len(parts[id(e)]) for e, _ in own]))
-        columns.append(_directions(np.concatenate(x), np.concatenate(y), np.concatenate(w), DIRECTIONS))
-        spans[kind] = slice(DIRECTIONS * len(spans), DIRECTIONS * (len(spans) + 1))
+            w.append(np.array([settings.weights[name] / len(parts[id(e)]) for e, _ in own]))
+        columns.append(_directions(np.concatenate(x), np.concatenate(y), np.concatenate(w), count, settings.ridge))
+        spans[kind] = slice(count * len(spans), count * (len(spans) + 1))
     if len(kinds) > 1:
         which = np.concatenate([np.full(len(members), i) for i, members in enumerate(kinds.values())])
         x = _centred([np.mean(parts[id(e)], axis=0) for e in every])
-        columns.append(_directions(x, _centred(list(np.eye(len(kinds))[which])), np.ones(len(x)), len(kinds) - 1))
+        columns.append(
+            _directions(x, _centred(list(np.eye(len(kinds))[which])), np.ones(len(x)), len(kinds) - 1, settings.ridge)
+        )
     directions = np.concatenate(columns, axis=1) / scale[:, None]
     directions /= np.maximum(((frames - centre) @ directions).std(axis=0), 1e-12)  # too few frames are refused later
     return Projection(centre.astype(np.float32), directions.astype(np.float32)), spans
@@ -116,12 +116,12 @@ def _centred(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _directions(
-    x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64], count: int
+    x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64], count: int, ridge: float
 ) -> NDArray[np.floating]:
     """Reduced-rank ridge regression of y (n, T) on x (n, V), weighted: the (V, count) leading directions."""
     root = np.sqrt(weights)[:, None]
     x, y = x * root, y * root
-    coefficients = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
+    coefficients = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ y)
     _, _, right = np.linalg.svd(x @ coefficients, full_matrices=False)
     return coefficients @ right[:count].T
 
@@ -132,31 +132,33 @@ def _settled(example: Example) -> NDArray[np.float32]:
     return counting if len(counting) else example.heard.vectors[-1:]
 
 
-def fit_acoustic(kinds: Kinds, projection: Projection, spans: Mapping[str, slice], seed: int) -> GMM:
+def fit_acoustic(
+    kinds: Kinds, projection: Projection, spans: Mapping[str, slice], settings: AEGSettings, seed: int
+) -> GMM:
     """One mixture per kind in the kind's own columns, joined: in all other columns a kind's components are alike.
 
     So the other columns decide between the kinds, and never between the components of one.
     """
     weights, means, covariances = [], [], []
-    total = sum(SHARES[kind] for kind in kinds)
+    total = sum(settings.shares[kind] for kind in kinds)
     for kind, members in kinds.items():
         frames = np.concatenate([projection(_settled(e)[::BLOCKS]) for e in members]).astype(np.float64)
         own = np.arange(frames.shape[1])[spans[kind]]
         rest = np.setdiff1d(np.arange(frames.shape[1]), own)
-        part = fit_gmm(frames[:, own], COMPONENTS[kind], seed=seed, iterations=60, variance_floor=1e-2)
+        part = fit_gmm(frames[:, own], settings.components[kind], seed=seed, iterations=60, variance_floor=1e-2)
         mean = np.tile(frames.mean(axis=0), (part.components, 1))
         mean[:, own] = part.means
         covariance = np.zeros((part.components, frames.shape[1], frames.shape[1]))
         covariance[:, own[:, None], own] = part.covariances
         covariance[:, rest[:, None], rest] = np.cov(frames[:, rest], rowvar=False) + 1e-6 * np.eye(rest.size)
-        weights.append(part.weights * SHARES[kind] / total)
+        weights.append(part.weights * settings.shares[kind] / total)
         means.append(mean)
         covariances.append(covariance)
     return GMM(np.concatenate(weights), np.concatenate(means), np.concatenate(covariances))
 
 
 def _evidence(
-    examples: Sequence[Example], theta_of: Callable[[Example], NDArray[np.float64]]
+    examples: Sequence[Example], theta_of: Callable[[Example], NDArray[np.float64]], weights: Mapping[str, float]
 ) -> tuple[NDArray[np.float64], WeightedPoints | None, Regions | None]:
     """Theta rows, one every few seconds of each clip, and the labels that belong to each."""
     stride = round(_EVIDENCE_SECONDS * RATE / EMISSION)
@@ -170,11 +172,11 @@ def _evidence(
         if not chosen.size:
             continue
         if example.points is None:
-            share = WEIGHTS[example.set] / chosen.size
+            share = weights[example.set] / chosen.size
             quadrant = np.full(chosen.size, example.quadrant)
             regions.append(quadrant_regions(np.arange(row, row + chosen.size), quadrant, np.full(chosen.size, share)))
         else:
-            points.append(points_at(example.points, chosen, row, WEIGHTS[example.set]))
+            points.append(points_at(example.points, chosen, row, weights[example.set]))
         thetas.append(theta[chosen])
         row += chosen.size
     if not thetas:

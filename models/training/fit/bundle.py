@@ -8,25 +8,26 @@ from ...bundle import Bundle
 from ...decoders.lstm import LSTM
 from ...errors import DataError
 from ..corpus.examples import Example, Progress
+from ..recipe import RECIPE, Recipe
 from .aeg import fit_aeg
-from .crf_inputs import CHAIN, fitted_chain
-
-ALTERED = 2  # copies of each recording, in other rooms and through other devices
+from .crf_inputs import fitted_chain
 
 
-def fit(examples: Sequence[Example], *, seed: int = 0, progress: Progress = print) -> Bundle:
+def fit(examples: Sequence[Example], *, seed: int = 0, recipe: Recipe = RECIPE, progress: Progress = print) -> Bundle:
     """All decoders fitted to ``examples``, each calibrated to nothing yet; deterministic given the seed.
 
-    Raises:
-        DataError: no example with a label, fewer frames than components need, or PyTorch is not installed.
+    Raises
+    ------
+    DataError
+        No example with a label, fewer frames than components need, or PyTorch is not installed.
     """
     lstm = learning()
     heard = with_copies(examples)
-    bundle = fit_aeg(heard, seed=seed)
+    bundle = fit_aeg(heard, recipe.aeg, seed=seed)
     progress("fitted the acoustic mixture and the affective Gaussians")
-    bundle = replace(bundle, crf=fitted_chain(bundle, heard, CHAIN))
+    bundle = replace(bundle, crf=fitted_chain(bundle, heard, recipe.crf))
     progress("fitted the chain")
-    return replace(bundle, lstm=LSTM(lstm.learnt(examples, seed, progress)))
+    return replace(bundle, lstm=LSTM(lstm.learnt(examples, recipe.lstm, seed, progress)))
 
 
 def with_copies(examples: Sequence[Example]) -> list[Example]:
@@ -35,7 +36,7 @@ def with_copies(examples: Sequence[Example]) -> list[Example]:
 
 
 def learning() -> ModuleType:
-    """What teaches the network, ``training.learn``. Raises DataError if PyTorch is not installed."""
+    """What teaches the network, ``training.fit.lstm``. Raises DataError if PyTorch is not installed."""
     try:
         from . import lstm
     except ImportError as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,7 @@ from ....kernels import crf as kernels
 from ...decoders.crf import CRF, LIMIT, near_pairs
 from ...grid import CELLS, SIDE
 from ..corpus.targets import path_shares
-
-Objective = Literal["paths", "filter"]
+from ..recipe import CRFSettings, Objective
 
 RIDGE = 1e-2  # on bias, start and pairs: settles what the likelihood leaves open, such as cells that nobody chose
 
@@ -78,13 +77,8 @@ def walkable(
 
 def fit_crf(
     clips: Sequence[Labelled],
+    settings: CRFSettings,
     *,
-    radius: float | None = 2.3,
-    l2: float = 10.0,
-    smoothness: float = 300.0,
-    tie: float = 0.1,
-    objective: Objective = "paths",
-    iterations: int = 100,
     initial: CRF | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> CRF:
@@ -110,8 +104,9 @@ def fit_crf(
     Raises ValueError for no clips, clips that differ in their number of features, and evidence that no path of near
     cells can follow.
     """
-    problem = _Problem(clips, initial or _blank(clips, radius), (l2, smoothness, tie), objective)
-    start = problem.markov() if initial is None and objective == "paths" else problem.initial
+    strengths = settings.l2, settings.smoothness, settings.tie
+    problem = _Problem(clips, initial or _blank(clips, settings.radius), strengths, settings.objective)
+    start = problem.markov() if initial is None and settings.objective == "paths" else problem.initial
     count = 0
 
     def report(intermediate_result: object) -> None:
@@ -126,7 +121,13 @@ def fit_crf(
         jac=True,
         method="L-BFGS-B",
         callback=report,
-        options={"maxiter": iterations, "maxfun": 2 * iterations + 20, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-6},
+        options={
+            "maxiter": settings.iterations,
+            "maxfun": 2 * settings.iterations + 20,
+            "maxcor": 20,
+            "ftol": 1e-9,
+            "gtol": 1e-6,
+        },
     )
     return problem.chain(found.x)
 

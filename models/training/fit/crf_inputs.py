@@ -4,51 +4,30 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....kernels import crf as crf_kernels
-from ...acoustic import topics
-from ...bundle import Bundle
-from ...decoders import crf as crf_module
+from ...acoustic.gmm import GMM
+from ...acoustic.topics import Topics
+from ...bundle import Bundle, Projection
 from ...decoders.base import Evidence, chain_features
 from ...decoders.crf import CRF
+from ...tracker import DecoderChain
 from ..cache import cached
 from ..corpus.decoding import stream_theta
 from ..corpus.examples import Example
 from ..corpus.targets import paths_of, quadrant_region
-from . import crf as crf_training
+from ..recipe import CRFSettings
+from ..source_digest import source_digest
 from .crf import Labelled, fit_crf
 
-CHAIN_WEIGHTS = {"4q": 1.0, "emopia": 0.5, "vgmidi": 1.0}  # of a clip in the chain's objective
-# Fitted to what the live filter says of each moment; by whole paths the same chain reached .61 on 4Q instead of .71.
-CHAIN: dict[str, Any] = {
-    "objective": "filter",
-    "radius": 2.3,  # cells
-    "l2": 30.0,
-    "smoothness": 300.0,
-    "tie": 1.0,
-    "iterations": 30,  # it has learnt what carries over by then
-}
-# The chain as Schmidt & Kim train it, on raters' whole paths: for comparing filter and smoother.
-BY_PATHS: dict[str, Any] = {
-    "objective": "paths",
-    "radius": 2.3,
-    "l2": 100.0,
-    "smoothness": 1000.0,
-    "tie": 0.1,
-    "iterations": 25,
-}
 
-
-def fitted_chain(bundle: Bundle, examples: Sequence[Example], settings: dict[str, Any]) -> CRF:
+def fitted_chain(bundle: Bundle, examples: Sequence[Example], settings: CRFSettings) -> CRF:
     """The CRF on texture and theta, from raters' own labels and from quadrants; kept in the cache."""
-    labelled = [e for e in examples if e.set in CHAIN_WEIGHTS and _heard(e).any()]
-    modules = (__file__, crf_module.__file__, crf_kernels.__file__, crf_training.__file__, topics.__file__)
-    content = hashlib.sha256(b"".join(Path(str(module)).read_bytes() for module in modules))
+    labelled = [e for e in examples if e.set in settings.weights and _heard(e).any()]
+    code = source_digest(fit_crf, CRF, _labelled, chain_inputs, paths_of, DecoderChain, GMM, Topics, Projection)
+    content = hashlib.sha256(code.encode())
     mixture, projection = bundle.acoustic, bundle.projection
     for array in (mixture.weights, mixture.means, mixture.covariances, projection.mean, projection.matrix):
         content.update(array.tobytes())
@@ -59,7 +38,7 @@ def fitted_chain(bundle: Bundle, examples: Sequence[Example], settings: dict[str
     key = (content.hexdigest(), settings)
 
     def compute() -> NDArray[np.uint8]:
-        chain = fit_crf([_labelled(bundle, e) for e in labelled], **settings)
+        chain = fit_crf([_labelled(bundle, e, settings.weights[e.set]) for e in labelled], settings)
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **{each.name: getattr(chain, each.name) for each in fields(CRF)})
         return np.frombuffer(buffer.getvalue(), dtype=np.uint8)
@@ -68,9 +47,9 @@ def fitted_chain(bundle: Bundle, examples: Sequence[Example], settings: dict[str
         return CRF(**{each.name: arrays[each.name] for each in fields(CRF)})
 
 
-def _labelled(bundle: Bundle, example: Example) -> Labelled:
+def _labelled(bundle: Bundle, example: Example, weight: float) -> Labelled:
     """The clip as the chain will hear it: in silence it waits."""
-    heard, weight = _heard(example), CHAIN_WEIGHTS[example.set]
+    heard = _heard(example)
     x = chain_inputs(bundle, example)[: heard.size][heard]
     if example.points is None:
         evidence = quadrant_region(example.quadrant or 0, len(x))

@@ -11,7 +11,6 @@ from ....kernels import gmm as kernels
 from ...acoustic.gmm import GMM, Kind, _frames
 from ...errors import DataError
 
-CHUNK = 8192  # frames at a time: bounds the memory of a fit to CHUNK * K doubles
 NEGLIGIBLE = 1e-9  # responsibilities under this add nothing that float64 sums would keep
 DEAD = 2.0  # a component that answers for fewer frames than this has lost its data
 KMEANS_ITERATIONS = 10
@@ -27,6 +26,7 @@ def fit_gmm(
     tol: float = 1e-4,
     variance_floor: float = 1e-3,
     subsample: int = 50_000,
+    chunk: int = 8192,
     initial: GMM | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> GMM:
@@ -34,21 +34,44 @@ def fit_gmm(
 
     Starts from `initial`, or from k-means on `subsample` frames drawn at random. Every EM step maximises the
     likelihood subject to the variance floor, so that the likelihood never falls, except after a component that had
-    lost its frames (fewer than two) is re-seeded beside the heaviest one.
+    lost its frames (fewer than two) is re-seeded beside the heaviest one. Sums are float64.
 
-    x: (n, D), float32 or float64, finite. Sums are float64; memory beyond x is 8192 * K doubles or so.
-    tol: stop when the mean log-likelihood per frame gains less.
-    variance_floor: no component's variance in any direction falls under this fraction of the data's own (with each
-        feature scaled to unit variance over the data).
-    progress: called before each M-step with (iteration from 0, mean log-likelihood per frame of the current mixture).
+    Parameters
+    ----------
+    x
+        (n, D), float32 or float64, finite.
+    K
+        How many components.
+    kind
+        Of the covariances: ``"full"`` or ``"diag"``.
+    seed
+        Of the k-means start and of what is re-seeded.
+    iterations
+        At most.
+    tol
+        Stop when the mean log-likelihood per frame gains less.
+    variance_floor
+        No component's variance in any direction falls under this fraction of the data's own (with each feature scaled
+        to unit variance over the data).
+    subsample
+        Frames that k-means sees.
+    chunk
+        Frames at a time: memory beyond x is chunk * K doubles or so.
+    initial
+        A mixture to start from.
+    progress
+        Called before each M-step with (iteration from 0, mean log-likelihood per frame of the current mixture).
 
-    Raises DataError for fewer than K frames or frames that are not finite.
+    Raises
+    ------
+    DataError
+        Fewer than K frames, or frames that are not finite.
     """
     x = _frames(x)
     if K < 1 or x.shape[0] < K:
         raise DataError(f"cannot fit {K} components to {x.shape[0]} frames: give more frames or fewer components")
     rng = np.random.default_rng(seed)
-    space = _space(x, variance_floor)
+    space = _space(x, variance_floor, chunk)
     gmm = initial if initial is not None else _initial(x, K, kind, space, min(subsample, x.shape[0]), rng)
     previous = -np.inf
     for iteration in range(iterations):
@@ -68,6 +91,7 @@ class _Space(NamedTuple):
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
     floor: float
+    chunk: int  # frames at a time
 
 
 class _Statistics(NamedTuple):
@@ -76,22 +100,22 @@ class _Statistics(NamedTuple):
     second: NDArray[np.float64]  # (K, D, D), or (K, D) for kind "diag"
 
 
-def _chunks(n: int) -> list[slice]:
-    return [slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK)]
+def _chunks(n: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def _space(x: NDArray[np.floating], floor: float) -> _Space:
+def _space(x: NDArray[np.floating], floor: float, chunk: int) -> _Space:
     mean = x.mean(axis=0, dtype=np.float64)
-    variance = sum(np.square(x[c] - mean).sum(axis=0) for c in _chunks(x.shape[0])) / x.shape[0]
+    variance = sum(np.square(x[c] - mean).sum(axis=0) for c in _chunks(x.shape[0], chunk)) / x.shape[0]
     if not np.isfinite(variance).all():
         raise DataError("some feature frames are not finite: clean them before fitting")
-    return _Space(mean, np.where(variance > 0, np.sqrt(variance), 1.0), floor)
+    return _Space(mean, np.where(variance > 0, np.sqrt(variance), 1.0), floor, chunk)
 
 
 def _expect(gmm: GMM, x: NDArray[np.floating], space: _Space) -> tuple[_Statistics, float]:
     statistics = _empty_statistics(gmm.components, gmm.dimensions, gmm.kind)
     log_likelihood = 0.0
-    for chunk in _chunks(x.shape[0]):
+    for chunk in _chunks(x.shape[0], space.chunk):
         responsibilities = gmm.log_joint(x[chunk])
         log_evidence = np.empty(responsibilities.shape[0])
         kernels.posteriors(responsibilities, responsibilities, log_evidence)
@@ -166,7 +190,7 @@ def _initial(
         warnings.simplefilter("ignore", UserWarning)
         _, label = kmeans2(scaled, _seeds(scaled, K, rng), iter=KMEANS_ITERATIONS, minit="matrix", missing="warn")
     statistics = _empty_statistics(K, x.shape[1], kind)
-    for chunk in _chunks(subsample):
+    for chunk in _chunks(subsample, space.chunk):
         assigned = np.zeros((label[chunk].size, K))
         assigned[np.arange(label[chunk].size), label[chunk]] = 1.0
         _accumulate(statistics, drawn[chunk], assigned, space)

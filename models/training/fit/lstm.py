@@ -9,7 +9,6 @@ what ten hours of labelled music cannot teach alone.
 import hashlib
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,28 +21,16 @@ from torch.nn import functional
 from ...decoders.base import HOPS_PER_EMISSION, MELS
 from ...features.texture import SIZE
 from ...grid import CELLS
-from .. import parallel
 from ..cache import cached, is_cached
-from ..corpus.examples import TRACES, Example, Progress
+from ..corpus.examples import Example, Progress
 from ..corpus.measure import ClipFeatures
 from ..corpus.targets import quadrant_region
 from ..datasets.unlabelled import TEACHER_SIZE, teacher_times
 from ..parallel import quietly, side_by_side
-from . import network as network_module
+from ..recipe import LSTMSettings
+from ..source_digest import source_digest
 from .network import Network, exported
 
-EPOCHS = 24
-BATCH = 16
-EMISSIONS = 30  # of a crop: 15 s
-LEARNING_RATE = 2e-3
-DECAY = 0.02
-DROPOUT = 0.4
-CROPS = {"4q": 1.0, "emotify": 1.0, "vgmidi": 2.0, "emopia": 1.0} | dict.fromkeys(TRACES, 1.0)  # a clip, an epoch
-# Of each head's loss, and of each set's part in the heatmap's.
-TEACHER, HEATMAP, MOODS, FEELINGS = 1.0, 0.2, 1.0, 5.0
-SETS = {"4q": 1.0, "emopia": 0.7, "vgmidi": 0.5} | dict.fromkeys(TRACES, 0.5)
-ALTERED = 0.5  # how often a clip is heard as a room, a codec or a crowd would have it
-MIXED, MIXUP = 0.7, 0.4  # how often a batch's crops are played over one another; Beta's parameter of their shares
 _SETTLED = 4  # emissions until a label counts in full: the first half second says little
 _QUIET = -13.8  # log-mel of silence
 # Where the processor does not multiply bfloat16 itself a step takes twelve times as long as with float32.
@@ -51,16 +38,16 @@ _BFLOAT16 = any(get_host_cpu_features().get(name) for name in ("avx512bf16", "am
 
 
 class _Crop(NamedTuple):
-    """One crop of an example, padded to EMISSIONS; or a batch of them, (B, ·) each."""
+    """One crop of an example, padded to ``settings.emissions`` = E; or a batch of them, (B, ·) each."""
 
     log_mel: NDArray[np.float32]
     texture: NDArray[np.float32]
-    weight: NDArray[np.float32]  # (EMISSIONS,): 0 where there is nothing, or only silence
-    cells: NDArray[np.float32]  # (EMISSIONS, 121): what the raters said; zero where nobody rated
-    region: NDArray[np.float32]  # (EMISSIONS, 121): the quadrant's share of each cell; zero for no quadrant
+    weight: NDArray[np.float32]  # (E,): 0 where there is nothing, or only silence
+    cells: NDArray[np.float32]  # (E, 121): what the raters said; zero where nobody rated
+    region: NDArray[np.float32]  # (E, 121): the quadrant's share of each cell; zero for no quadrant
     importance: NDArray[np.float32]  # (): of its set to the heatmap
     teacher: NDArray[np.float32]
-    taught: NDArray[np.float32]  # (EMISSIONS,): 1 where there is a teacher's window
+    taught: NDArray[np.float32]  # (E,): 1 where there is a teacher's window
     moods: NDArray[np.float32]  # 1 for each tag that the clip has
     tagged: NDArray[np.float32]  # (): 1 if its tags are known
     feelings: NDArray[np.float32]  # the shares of listeners who felt each
@@ -76,36 +63,36 @@ class _Known(NamedTuple):
     scale: NDArray[np.float32]
 
 
-def learnt(examples: Sequence[Example], seed: int, say: Progress) -> bytes:
+def learnt(examples: Sequence[Example], settings: LSTMSettings, seed: int, progress: Progress) -> bytes:
     """The network fitted to ``examples``, as ONNX; kept in the cache by all that it depends on."""
 
     def compute() -> NDArray[np.uint8]:
-        return np.frombuffer(exported([fit_network(examples, seed, say)]), dtype=np.uint8)
+        return np.frombuffer(exported([fit_network(examples, settings, seed, progress)]), dtype=np.uint8)
 
-    return bytes(cached(_key(examples, seed), compute, "networks"))
+    return bytes(cached(_key(examples, settings, seed), compute, "networks"))
 
 
-def learn_all(parts: Sequence[Sequence[Example]], seed: int, say: Progress) -> None:
-    """Have ``learnt`` ready for each of several selections of examples, as many at a time as there are processors."""
-    waiting = [part for part in parts if not is_cached(_key(part, seed), "networks")]
-    if len(waiting) < 2 or parallel.PROCESSES < 2:
+def learn_all(
+    parts: Sequence[Sequence[Example]], settings: LSTMSettings, seed: int, progress: Progress, processes: int
+) -> None:
+    """Have ``learnt`` ready for each of several selections of examples, ``processes`` of them at a time."""
+    waiting = [part for part in parts if not is_cached(_key(part, settings, seed), "networks")]
+    if len(waiting) < 2 or processes < 2:
         for part in waiting:
-            learnt(part, seed, say)
+            learnt(part, settings, seed, progress)
         return
-    say(f"learning {len(waiting)} networks, {parallel.PROCESSES} at a time: a quarter of an hour or more each")
-    for done, _ in enumerate(side_by_side(partial(_learn, seed), waiting), 1):
-        say(f"learnt {done} of {len(waiting)} networks")
+    progress(f"learning {len(waiting)} networks, {processes} at a time: a quarter of an hour or more each")
+    for done, _ in enumerate(side_by_side(partial(_learn, settings, seed), waiting, processes), 1):
+        progress(f"learnt {done} of {len(waiting)} networks")
 
 
-def _learn(seed: int, examples: Sequence[Example]) -> None:
-    learnt(examples, seed, quietly)
+def _learn(settings: LSTMSettings, seed: int, examples: Sequence[Example]) -> None:
+    learnt(examples, settings, seed, quietly)
 
 
-def _key(examples: Sequence[Example], seed: int) -> tuple[object, ...]:
+def _key(examples: Sequence[Example], settings: LSTMSettings, seed: int) -> tuple[object, ...]:
     """Changes with the code, the sound of the clips, their order, their labels and the recipe."""
-    content = hashlib.sha256()
-    for module in (__file__, network_module.__file__):
-        content.update(Path(str(module)).read_bytes())
+    content = hashlib.sha256(source_digest(fit_network, exported).encode())
     for e in examples:
         heard = (e.heard.path.name, *(other.path.name for other in e.altered))  # named by what was measured, and how
         content.update(repr((e.set, e.id, e.quadrant, e.moods, e.feelings, heard)).encode())
@@ -113,31 +100,31 @@ def _key(examples: Sequence[Example], seed: int) -> tuple[object, ...]:
             content.update(e.histogram.tobytes())
         if e.teacher is not None:
             content.update(e.teacher.tobytes())
-    return content.hexdigest(), seed, EPOCHS
+    return content.hexdigest(), settings, seed
 
 
-def fit_network(examples: Sequence[Example], seed: int, say: Progress) -> Network:
+def fit_network(examples: Sequence[Example], settings: LSTMSettings, seed: int, progress: Progress) -> Network:
     """One network, from random weights; deterministic given the seed."""
     torch.set_num_threads(1)  # several learn at once better than one on several processors
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     known = _known(examples)
-    network = Network(len(known.tags), known.feelings, DROPOUT)
+    network = Network(len(known.tags), known.feelings, settings.dropout)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=DECAY)
-    per_epoch = max(int(sum(CROPS[e.set] for e in examples)) // BATCH, 1)
+    optimiser = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.decay)
+    per_epoch = max(int(sum(settings.crops[e.set] for e in examples)) // settings.batch, 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, LEARNING_RATE, total_steps=EPOCHS * per_epoch, pct_start=0.15
+        optimiser, settings.learning_rate, total_steps=settings.epochs * per_epoch, pct_start=0.15
     )
-    weights = torch.tensor([TEACHER, HEATMAP, MOODS, FEELINGS])
+    weights = torch.tensor([settings.teacher, settings.heatmap, settings.moods, settings.feelings])
     network.train()
-    for epoch in range(EPOCHS):
-        order = _order(examples, rng)[: per_epoch * BATCH]
+    for epoch in range(settings.epochs):
+        order = _order(examples, settings, rng)[: per_epoch * settings.batch]
         totals = torch.zeros(len(weights))
-        for start in range(0, len(order), BATCH):
-            crops = [_crop(examples[i], rng, known) for i in order[start : start + BATCH]]
+        for start in range(0, len(order), settings.batch):
+            crops = [_crop(examples[i], settings, rng, known) for i in order[start : start + settings.batch]]
             batch = _Crop(*(np.stack(arrays) for arrays in zip(*crops, strict=True)))
-            log_mel, textures, share, others = _mixed(batch, rng)
+            log_mel, textures, share, others = _mixed(batch, settings, rng)
             with torch.autocast("cpu", torch.bfloat16, enabled=_BFLOAT16):
                 said = network(_disguised(log_mel, rng), textures)
             losses = share * _losses(said, batch) + (1 - share) * _losses(said, others)
@@ -149,28 +136,32 @@ def fit_network(examples: Sequence[Example], seed: int, say: Progress) -> Networ
             totals += losses.detach()
         named = zip(("teacher", "heatmap", "moods", "feelings"), totals.tolist(), strict=True)
         shown = ", ".join(f"{name} {total / per_epoch:.4f}" for name, total in named)
-        say(f"network, epoch {epoch + 1} of {EPOCHS}: losses {shown}")
+        progress(f"network, epoch {epoch + 1} of {settings.epochs}: losses {shown}")
     return network.eval()
 
 
-def _order(examples: Sequence[Example], rng: np.random.Generator) -> NDArray[np.intp]:
-    """Which examples an epoch takes, shuffled: CROPS of each, the fractions drawn."""
-    wanted = np.array([CROPS[e.set] for e in examples])
+def _order(examples: Sequence[Example], settings: LSTMSettings, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Which examples an epoch takes, shuffled: the crops of each, the fractions drawn."""
+    wanted = np.array([settings.crops[e.set] for e in examples])
     times = np.floor(wanted) + (rng.random(len(wanted)) < wanted % 1)
     order = rng.permutation(np.repeat(np.arange(len(examples)), times.astype(np.intp)))
-    return np.concatenate([order, order[:BATCH]])  # where the draw came out short, its front fills the last batch
+    return np.concatenate(
+        [order, order[: settings.batch]]
+    )  # where the draw came out short, its front fills the last batch
 
 
-def _mixed(batch: _Crop, rng: np.random.Generator) -> tuple[Tensor, Tensor, float, _Crop]:
+def _mixed(batch: _Crop, settings: LSTMSettings, rng: np.random.Generator) -> tuple[Tensor, Tensor, float, _Crop]:
     """Crops played over one another, at the same level (mixup; Zhang et al., ICLR 2018).
 
-    Returns:
-        log-mel and texture, the share of each crop in its own mixture, and the crops that have the rest of it.
+    Returns
+    -------
+    tuple
+        Log-mel and texture, the share of each crop in its own mixture, and the crops that have the rest of it.
     """
     log_mel, textures = torch.from_numpy(batch.log_mel), torch.from_numpy(batch.texture)
-    if rng.random() >= MIXED:
+    if rng.random() >= settings.mixed:
         return log_mel, textures, 1.0, batch
-    share = float(rng.beta(MIXUP, MIXUP))
+    share = float(rng.beta(settings.mixup, settings.mixup))
     share = max(share, 1.0 - share)
     others = _Crop(*(np.roll(array, 1, axis=0) for array in batch))
     other = torch.from_numpy(others.log_mel)
@@ -212,23 +203,23 @@ def _unlikelihood(logits: Tensor, batch: _Crop) -> Tensor:
     return -(moments + whole) / 2
 
 
-def _crop(example: Example, rng: np.random.Generator, known: _Known) -> _Crop:
+def _crop(example: Example, settings: LSTMSettings, rng: np.random.Generator, known: _Known) -> _Crop:
     heard: ClipFeatures = example.heard
-    if example.altered and rng.random() < ALTERED:
+    if example.altered and rng.random() < settings.altered:
         heard = example.altered[rng.integers(len(example.altered))]
-    n = heard.emissions
-    start = int(rng.integers(0, n - EMISSIONS + 1)) if n > EMISSIONS else 0
-    end = min(start + EMISSIONS, n)
+    n, size = heard.emissions, settings.emissions
+    start = int(rng.integers(0, n - size + 1)) if n > size else 0
+    end = min(start + size, n)
     length = end - start
     crop = _Crop(
-        np.full((EMISSIONS * HOPS_PER_EMISSION, MELS), _QUIET, np.float32),
-        np.zeros((EMISSIONS, SIZE), np.float32),
-        np.zeros(EMISSIONS, np.float32),
-        np.zeros((EMISSIONS, CELLS), np.float32),
-        np.zeros((EMISSIONS, CELLS), np.float32),
-        np.array(SETS.get(example.set, 0.0), np.float32),
-        np.zeros((EMISSIONS, TEACHER_SIZE), np.float32),
-        np.zeros(EMISSIONS, np.float32),
+        np.full((size * HOPS_PER_EMISSION, MELS), _QUIET, np.float32),
+        np.zeros((size, SIZE), np.float32),
+        np.zeros(size, np.float32),
+        np.zeros((size, CELLS), np.float32),
+        np.zeros((size, CELLS), np.float32),
+        np.array(settings.sets.get(example.set, 0.0), np.float32),
+        np.zeros((size, TEACHER_SIZE), np.float32),
+        np.zeros(size, np.float32),
         np.array([tag in (example.moods or ()) for tag in known.tags or ("",)], np.float32),
         np.array(example.moods is not None, np.float32),
         np.array(example.feelings or [0.0] * max(known.feelings, 1), np.float32),

@@ -18,7 +18,6 @@ from .acoustics import Samples
 from .noises import level
 
 PROGRAM = "espeak-ng"
-SECONDS = 40  # of each voice
 
 _LANGUAGES = "en-us en-gb de fr-fr es it pt-br nl sv pl cs hu ro el ru tr fi hi ar id sw cmn ja ko vi fa he bn ta da"
 _TIMBRES = (
@@ -41,9 +40,9 @@ def require_program() -> None:
         raise DataError(f"the voices that teach what speech is need eSpeak NG: install {PROGRAM}")
 
 
-def voice(number: int) -> Samples:
-    """``SECONDS`` of voice ``VOICES[number]``, RMS 1; from the cache where it was made before."""
-    return level(cached((PROGRAM, VOICES[number], number, SECONDS), lambda: _spoken(number), "voices"))
+def voice(number: int, seconds: int) -> Samples:
+    """``seconds`` of voice ``VOICES[number]``, RMS 1; from the cache where it was made before."""
+    return level(cached((PROGRAM, VOICES[number], number, seconds), lambda: _spoken(number, seconds), "voices"))
 
 
 def varied(samples: Samples, rng: np.random.Generator) -> Samples:
@@ -51,10 +50,10 @@ def varied(samples: Samples, rng: np.random.Generator) -> Samples:
     return soxr.resample(samples, RATE * rng.uniform(0.85, 1.2), RATE)
 
 
-def _spoken(number: int) -> Samples:
+def _spoken(number: int, seconds: int) -> Samples:
     rng = np.random.default_rng(number)
     parts: list[Samples] = []
-    while sum(part.size for part in parts) < SECONDS * RATE:
+    while sum(part.size for part in parts) < seconds * RATE:
         pace, pitch = int(rng.integers(120, 210)), int(rng.integers(20, 80))
         asked = [PROGRAM, "-v", VOICES[number], "-s", str(pace), "-p", str(pitch), "--stdout", _words(rng)]
         try:
@@ -63,7 +62,7 @@ def _spoken(number: int) -> Samples:
         except (OSError, subprocess.SubprocessError, soundfile.SoundFileError) as error:
             raise DataError(f"{PROGRAM} cannot speak as {VOICES[number]} ({error}): install it anew") from error
         parts.append(soxr.resample(sound, rate, RATE))
-    return np.concatenate(parts)[: SECONDS * RATE]
+    return np.concatenate(parts)[: seconds * RATE]
 
 
 def _words(rng: np.random.Generator) -> str:

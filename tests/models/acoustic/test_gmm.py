@@ -144,11 +144,10 @@ def test_same_seed_same_mixture_other_seed_other_mixture(frames: F64) -> None:
     assert np.abs(one.means - other.means).max() > 1e-3
 
 
-def test_chunks_do_not_matter(frames: F64, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_do_not_matter(frames: F64) -> None:
     start = fit_gmm(frames, 4, seed=0, iterations=1)
     whole = fit_gmm(frames, 4, initial=start, iterations=2)
-    monkeypatch.setattr("valaro.models.training.fit.gmm.CHUNK", 100)
-    chunked = fit_gmm(frames, 4, initial=start, iterations=2)
+    chunked = fit_gmm(frames, 4, initial=start, iterations=2, chunk=100)
     np.testing.assert_allclose(chunked.covariances, whole.covariances, rtol=1e-9, atol=1e-10)
 
 

@@ -2,18 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from valaro.models.training import parallel, train
-from valaro.models.training.cache import extract_all
-from valaro.models.training.corpus import activity_scenes
-from valaro.models.training.corpus import examples as examples_module
 from valaro.models.training.corpus.examples import Example, gather
-from valaro.models.training.evaluation import baselines, evaluate
-from valaro.models.training.fit import aeg, crf_inputs, lstm
-from valaro.models.training.synthesis import speech
+from valaro.models.training.recipe import RECIPE, ActivitySettings, AEGSettings, LSTMSettings, Recipe, SVMSettings
 
 from . import synthetic
 
@@ -21,26 +15,24 @@ CLIPS = 20
 SECONDS = 6.0
 
 
+SMALL = Recipe(
+    aeg=AEGSettings(components={"recordings": 8, "piano": 4}, ridge=1.0),
+    crf=replace(RECIPE.crf, iterations=6),
+    crf_by_paths=replace(RECIPE.crf_by_paths, iterations=3),
+    lstm=LSTMSettings(epochs=6, emissions=12),  # of a step or two each: fewer teach it nothing that is worth pooling
+    activity=ActivitySettings(scenes=dict.fromkeys(RECIPE.activity.scenes, 1), voices=5, voice_seconds=8),
+    svm=SVMSettings(c=(3.0,), gamma=(0.3,)),  # a grid of twenty SVMs takes longer than all else
+    altered=0,
+    processes=1,
+)
+"""Few components, few steps, one process."""
+
+
 @contextmanager
-def small_training(cache: Path) -> Iterator[None]:
-    """Few components, few steps, one process, a cache of its own."""
+def own_cache(cache: Path) -> Iterator[None]:
+    """A cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALARO_CACHE", str(cache))
-        patch.setattr(examples_module, "extract_all", partial(extract_all, processes=1))
-        patch.setattr(aeg, "COMPONENTS", {"recordings": 8, "piano": 4})
-        patch.setattr(aeg, "RIDGE", 1.0)
-        patch.setattr(baselines, "_C", (3.0,))  # a grid of twenty SVMs takes longer than all else
-        patch.setattr(baselines, "_GAMMA", (0.3,))
-        patch.setattr(lstm, "EPOCHS", 6)  # of a step or two each: fewer teach it nothing that is worth pooling
-        patch.setattr(lstm, "EMISSIONS", 12)
-        patch.setattr(parallel, "PROCESSES", 1)
-        patch.setattr(train, "ALTERED", 0)
-        patch.setattr(evaluate, "ALTERED", 0)
-        patch.setattr(activity_scenes, "COUNTS", dict.fromkeys(activity_scenes.COUNTS, 1))
-        patch.setattr(speech, "VOICES", speech.VOICES[:5])
-        patch.setattr(speech, "SECONDS", 8)
-        patch.setitem(crf_inputs.CHAIN, "iterations", 6)
-        patch.setitem(crf_inputs.BY_PATHS, "iterations", 3)
         yield
 
 
@@ -52,8 +44,8 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def small(shared_cache: Path) -> Iterator[None]:
-    """The small training, for all tests of a file."""
-    with small_training(shared_cache):
+    """One cache for all tests of a file."""
+    with own_cache(shared_cache):
         yield
 
 
@@ -68,5 +60,5 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def examples(folder: Path, shared_cache: Path) -> list[Example]:
     """That folder, gathered."""
-    with small_training(shared_cache):
-        return gather(folder, say=lambda _: None)
+    with own_cache(shared_cache):
+        return gather(folder, lambda _: None, processes=1)

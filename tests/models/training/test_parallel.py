@@ -5,30 +5,23 @@ import os
 
 import pytest
 from valaro.models.errors import DataError
-from valaro.models.training import parallel
 from valaro.models.training.parallel import side_by_side
 
 
-@pytest.fixture(autouse=True)
-def two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "PROCESSES", 2)
-
-
 def test_results_come_in_the_order_of_the_tasks() -> None:
-    assert list(side_by_side(math.sqrt, [16.0, 1.0, 9.0])) == [4.0, 1.0, 3.0]
-    assert list(side_by_side(math.sqrt, [])) == []
+    assert list(side_by_side(math.sqrt, [16.0, 1.0, 9.0], 2)) == [4.0, 1.0, 3.0]
+    assert list(side_by_side(math.sqrt, [], 2)) == []
 
 
-def test_each_is_worked_on_elsewhere_but_a_single_one_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_is_worked_on_elsewhere_but_a_single_one_here() -> None:
     who = "__import__('os').getpid()"
-    assert os.getpid() not in side_by_side(eval, [who, who])
-    assert list(side_by_side(eval, [who])) == [os.getpid()]
-    monkeypatch.setattr(parallel, "PROCESSES", 1)
-    assert list(side_by_side(eval, [who, who])) == [os.getpid()] * 2
+    assert os.getpid() not in side_by_side(eval, [who, who], 2)
+    assert list(side_by_side(eval, [who], 2)) == [os.getpid()]
+    assert list(side_by_side(eval, [who, who], 1)) == [os.getpid()] * 2
 
 
 def test_what_fails_is_raised_and_a_process_that_dies_is_one_line() -> None:
     with pytest.raises(ValueError, match=r"domain|nonnegative"):
-        list(side_by_side(math.sqrt, [4.0, -1.0]))
+        list(side_by_side(math.sqrt, [4.0, -1.0], 2))
     with pytest.raises(DataError, match="a process died"):
-        list(side_by_side(os._exit, [3, 3]))
+        list(side_by_side(os._exit, [3, 3], 2))

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from valaro.models.training.synthesis.speech import PROGRAM
 from valaro.streamer import Engine
 from valaro.streamer.cli import run
 
-from .conftest import CLIPS, small_training
+from .conftest import CLIPS, SMALL, own_cache
 
 pytestmark = pytest.mark.usefixtures("small")
 JUDGED = shutil.which(PROGRAM) is not None
@@ -46,7 +47,7 @@ def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory, small: None)
     """The bundle of a whole training, and what was said meanwhile."""
     said: list[str] = []
     path = tmp_path_factory.mktemp("model") / "bundle"
-    assert train.train(folder, path, seed=3, progress=said.append) == path
+    assert train.train(folder, path, seed=3, recipe=SMALL, progress=said.append) == path
     return path, said
 
 
@@ -101,7 +102,7 @@ def test_a_second_run_learns_nothing_anew_and_writes_the_same_bytes(
     folder: Path, trained: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
     said: list[str] = []
-    train.train(folder, tmp_path / "again", seed=3, progress=said.append)
+    train.train(folder, tmp_path / "again", seed=3, recipe=SMALL, progress=said.append)
     assert learnt(said) == 0
     for name in (*FILES, "manifest.json"):
         assert (tmp_path / "again" / name).read_bytes() == (trained[0] / name).read_bytes(), name
@@ -111,11 +112,11 @@ def test_without_a_cache_the_same_seed_gives_the_same_model_and_another_seed_ano
     examples: list[Example], trained: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
     kept = load_bundle(trained[0])
-    with small_training(tmp_path / "empty"):
+    with own_cache(tmp_path / "empty"):
         said: list[str] = []
-        assert_same(bundle.fit(examples, seed=3, progress=said.append), kept)
+        assert_same(bundle.fit(examples, recipe=SMALL, seed=3, progress=said.append), kept)
         assert learnt(said) == 1
-        other = bundle.fit(examples, seed=4, progress=quietly)
+        other = bundle.fit(examples, recipe=SMALL, seed=4, progress=quietly)
     assert not np.array_equal(other.acoustic.means, kept.acoustic.means)
     assert model(other) != model(kept)
 
@@ -130,13 +131,13 @@ def relabelled(examples: Sequence[Example], fold: int) -> list[Example]:
 
 def test_a_fold_s_decoders_never_saw_it(examples: list[Example], trained: tuple[Path, list[str]]) -> None:
     """Whatever its labels are and whatever its sound: the same decoders, and nothing to learn anew."""
-    bundle = cross_validation.fold_bundle(examples, 2, 3, quietly)
+    bundle = cross_validation.fold_bundle(examples, 2, 3, SMALL, quietly)
     said: list[str] = []
-    assert_same(cross_validation.fold_bundle(relabelled(examples, 2), 2, 3, said.append), bundle)
+    assert_same(cross_validation.fold_bundle(relabelled(examples, 2), 2, 3, SMALL, said.append), bundle)
     swapped = [replace(e, heard=examples[0].heard) if e.fold == 2 else e for e in examples]
-    assert_same(cross_validation.fold_bundle(swapped, 2, 3, said.append), bundle)
+    assert_same(cross_validation.fold_bundle(swapped, 2, 3, SMALL, said.append), bundle)
     assert learnt(said) == 0
-    other = cross_validation.fold_bundle(relabelled(examples, 1), 2, 3, said.append)
+    other = cross_validation.fold_bundle(relabelled(examples, 1), 2, 3, SMALL, said.append)
     assert learnt(said) == 1
     assert not np.array_equal(other.affective.means, bundle.affective.means)
     assert not np.array_equal(arrays(other)[9], arrays(bundle)[9])  # the chain's unary weights
@@ -144,7 +145,7 @@ def test_a_fold_s_decoders_never_saw_it(examples: list[Example], trained: tuple[
 
 
 def test_clips_told_out_of_fold_are_the_fold_s_and_told_by_the_decoders_without_it(examples: list[Example]) -> None:
-    bundle = cross_validation.fold_bundle(examples, 1, 3, quietly)
+    bundle = cross_validation.fold_bundle(examples, 1, 3, SMALL, quietly)
     rows = list(cross_validation.out_of_fold(bundle, examples, 1))
     assert [row.example.id for row in rows] == [e.id for e in examples if e.fold == 1]
     for row in rows:
@@ -195,10 +196,10 @@ def mixed(examples: list[Example]) -> list[Example]:
 def test_both_kinds_of_sound_have_components_and_pools_of_their_own(mixed: list[Example]) -> None:
     outside: list[cross_validation.OutOfFold] = []
     for fold in (0, 1):
-        bundle = cross_validation.fold_bundle(mixed, fold, 0, quietly)
+        bundle = cross_validation.fold_bundle(mixed, fold, 0, SMALL, quietly)
         assert bundle.acoustic.components == 12
         outside += cross_validation.out_of_fold(bundle, mixed, fold)
-    pool = cross_validation.fit_pools(outside)[FUSION]
+    pool = cross_validation.fit_pools(outside, SMALL)[FUSION]
     np.testing.assert_array_equal(pool.kinds, [0] * 8 + [1] * 4)
     assert pool.exponents.shape == (2, 3)
     assert not np.allclose(pool.exponents[0], pool.exponents[1])
@@ -234,12 +235,12 @@ def test_too_little_to_fit_is_one_line(examples: list[Example], chosen: Sequence
     np.save(tmp_path / "short.npy", examples[0].heard.rows[:7])
     few = [replace(examples[i], heard=ClipFeatures(tmp_path / "short.npy")) for i in chosen]
     with pytest.raises(DataError) as caught:
-        bundle.fit(few, progress=quietly)
+        bundle.fit(few, recipe=SMALL, progress=quietly)
     assert "\n" not in str(caught.value)
 
 
 def test_the_aeg_decoder_can_be_fitted_alone(examples: list[Example], trained: tuple[Path, list[str]]) -> None:
-    bundle = aeg.fit_aeg(examples, seed=3)
+    bundle = aeg.fit_aeg(examples, SMALL.aeg, seed=3)
     assert list(bundle.decoders) == ["aeg"]
     np.testing.assert_array_equal(bundle.affective.means, load_bundle(trained[0]).affective.means)
 
@@ -247,10 +248,10 @@ def test_the_aeg_decoder_can_be_fitted_alone(examples: list[Example], trained: t
 @pytest.fixture
 def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine that has none."""
-    rooms = importlib.import_module("valaro.models.training")
+    rooms = importlib.import_module("valaro.models.training.fit")
     monkeypatch.setitem(sys.modules, "torch", None)
-    for name in ("learn", "network"):
-        monkeypatch.delitem(sys.modules, f"valaro.models.training.{name}", raising=False)
+    for name in ("lstm", "network"):
+        monkeypatch.delitem(sys.modules, f"valaro.models.training.fit.{name}", raising=False)
         monkeypatch.delattr(rooms, name, raising=False)
 
 
@@ -270,8 +271,13 @@ def test_without_torch_one_line_says_what_to_install_before_anything_is_measured
 
 
 def test_the_command_line_trains_and_names_the_bundle(
-    folder: Path, trained: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    trained: tuple[Path, list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(train, "train", partial(train.train, recipe=SMALL))
     assert run(["train", "--data", str(folder), "--output", str(tmp_path / "model"), "--seed", "3"]) == 0
     captured = capsys.readouterr()
     assert captured.out.strip() == str(tmp_path / "model")

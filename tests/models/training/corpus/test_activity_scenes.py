@@ -12,10 +12,11 @@ from valaro.models.features import texture
 from valaro.models.features.frame import BLOCK, EMISSION, RATE
 from valaro.models.tracker import Tracker
 from valaro.models.training.corpus import activity_scenes
-from valaro.models.training.corpus.activity_scenes import COUNTS, FOLDS, KINDS, MUSIC, NOISE, OPEN, SPEECH, Material
+from valaro.models.training.corpus.activity_scenes import FOLDS, KINDS, MUSIC, NOISE, OPEN, SPEECH, Material
 from valaro.models.training.evaluation import activity as activity_evaluation
 from valaro.models.training.evaluation import activity_report
 from valaro.models.training.fit import activity
+from valaro.models.training.recipe import RECIPE, ActivitySettings
 from valaro.models.training.synthesis import speech
 from valaro.models.training.synthesis.acoustics import rms
 from valaro.models.training.synthesis.noises import NOISES
@@ -27,16 +28,16 @@ if shutil.which(speech.PROGRAM) is None and os.environ.get("CI") != "true":
     pytest.skip(f"{speech.PROGRAM} is not installed", allow_module_level=True)
 
 
+SETTINGS = ActivitySettings(scenes=dict.fromkeys(RECIPE.activity.scenes, 1), voices=10, voice_seconds=8)
+
+
 @pytest.fixture(scope="module")
 def folds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Material]]:
     root = tmp_path_factory.mktemp("scenes")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALARO_CACHE", str(root / "cache"))
-        patch.setattr(speech, "VOICES", speech.VOICES[:10])
-        patch.setattr(speech, "SECONDS", 8)
-        patch.setattr(activity_scenes, "COUNTS", dict.fromkeys(COUNTS, 1))
         synthetic.write_4q(root / "data" / "4q", clips=20, seconds=3.0)
-        yield activity_scenes.materials(root / "data", lambda _: None)
+        yield activity_scenes.materials(root / "data", SETTINGS, lambda _: None)
 
 
 def test_what_one_fold_is_made_of_no_other_is(folds: list[Material]) -> None:
@@ -79,7 +80,7 @@ def test_the_louder_one_gives_its_name(folds: list[Material]) -> None:
 
 
 def test_measured_scenes_are_what_the_tracker_hears(folds: list[Material]) -> None:
-    found = activity_scenes.scenes("speech", folds[0])
+    found = activity_scenes.scenes("speech", folds[0], SETTINGS)
     sound, labels = activity_scenes.scene("speech", folds[0], 0)
     tracker = Tracker(synthetic_bundle())
     state, vectors = tracker.init(), []
@@ -95,22 +96,22 @@ def test_measured_scenes_are_what_the_tracker_hears(folds: list[Material]) -> No
 
 
 def test_a_voice_speaks_as_long_as_it_should_and_no_two_alike(folds: list[Material]) -> None:
-    one, other = speech.voice(0), speech.voice(1)
-    assert one.size == other.size == speech.SECONDS * RATE
+    one, other = speech.voice(0, 8), speech.voice(1, 8)
+    assert one.size == other.size == 8 * RATE
     assert np.abs(one - other).max() > 0.1
-    np.testing.assert_array_equal(one, speech.voice(0))
+    np.testing.assert_array_equal(one, speech.voice(0, 8))
 
 
 def test_a_judge_of_a_few_scenes_knows_them_and_the_report_can_be_read(folds: list[Material]) -> None:
-    heard = activity.gather_scenes(folds[:2], KINDS, lambda _: None)
+    heard = activity.gather_scenes(folds[:2], KINDS, SETTINGS, lambda _: None)
     parts = [part for each in heard.values() for part in each]
-    judge = activity.fit_judge(parts, seed=1)
+    judge = activity.fit_judge(parts, SETTINGS, seed=1)
     for kind, label in (("music", MUSIC), ("speech", SPEECH)):
         (stream,) = dict(heard[0])[kind].where(dict(heard[0])[kind].scene == 0).streams()
         said = activity.verdicts(judge, stream)
         assert said[0] == MUSIC  # from which all begins
         assert said[-1] == label
-    again = activity.fit_judge(parts, seed=1)
+    again = activity.fit_judge(parts, SETTINGS, seed=1)
     np.testing.assert_array_equal(judge.hidden, again.hidden)
     tally = activity_evaluation._Tally()
     for name, place, label in (("4q", "as it is", "music"), ("fan", "room", "noise"), ("over talk", "10", "music")):
@@ -130,7 +131,7 @@ def test_without_the_program_or_the_music_it_is_said_what_is_missing(
 ) -> None:
     synthetic.write_4q(tmp_path / "4q", clips=2, seconds=1.0)
     with pytest.raises(DataError, match="no music for each of five folds"):
-        activity_scenes.materials(tmp_path, lambda _: None)
+        activity_scenes.materials(tmp_path, SETTINGS, lambda _: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DataError, match="install espeak-ng"):
-        activity_scenes.materials(tmp_path, lambda _: None)
+        activity_scenes.materials(tmp_path, SETTINGS, lambda _: None)

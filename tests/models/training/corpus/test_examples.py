@@ -14,7 +14,7 @@ from valaro.models.training.corpus.examples import NEVER, Example, gather
 from valaro.models.training.datasets.labels import Points, Trace
 
 from .. import synthetic
-from ..conftest import CLIPS, SECONDS, small_training
+from ..conftest import CLIPS, SECONDS, own_cache
 
 pytestmark = pytest.mark.usefixtures("small")
 EMISSIONS = round(2 * SECONDS)
@@ -67,7 +67,7 @@ def test_silence_is_known_to_be_silent(tmp_path: Path) -> None:
     still = synthetic.chord("Q1", 3.0)
     still[24_000:] = 0
     synthetic.opus(path, still)
-    (example,) = gather(tmp_path, quietly)
+    (example,) = gather(tmp_path, quietly, processes=1)
     assert example.heard.sounding.tolist()[:2] == [True, True]
     assert not example.heard.sounding[3:].any()
     assert not example.heard.weights[20:].any()
@@ -78,7 +78,7 @@ def test_a_broken_clip_is_named_and_left_out(folder: Path, tmp_path: Path) -> No
     broken = sorted((data / "4q" / "audio").iterdir())[1]
     broken.write_bytes(b"OggS and nothing of the kind")
     said: list[str] = []
-    found = gather(data, said.append)
+    found = gather(data, said.append, processes=1)
     assert len(found) == CLIPS - 1
     assert broken.stem not in {example.id for example in found}
     (line,) = [each for each in said if each.startswith("skipped: ")]
@@ -91,7 +91,7 @@ def test_a_clip_without_one_emission_is_named_and_left_out(folder: Path, tmp_pat
     short = sorted((data / "4q" / "audio").iterdir())[0]
     synthetic.opus(short, synthetic.chord("Q1", 0.3))
     said: list[str] = []
-    assert len(gather(data, said.append)) == CLIPS - 1
+    assert len(gather(data, said.append, processes=1)) == CLIPS - 1
     (line,) = [each for each in said if each.startswith("skipped: ")]
     assert short.stem in line
     assert "shorter than half a second" in line
@@ -99,7 +99,7 @@ def test_a_clip_without_one_emission_is_named_and_left_out(folder: Path, tmp_pat
 
 def test_what_is_missing_is_said(folder: Path) -> None:
     said: list[str] = []
-    gather(folder, said.append)
+    gather(folder, said.append, processes=1)
     for name in ("emopia", "vgmidi", "emotify", "teacher"):
         assert any(line.startswith(f"missing: {name}: ") for line in said)
 
@@ -109,14 +109,14 @@ def test_a_label_out_of_range_is_refused_with_file_and_row(folder: Path, tmp_pat
     clips = data / "4q" / "clips.csv"
     clips.write_text(clips.read_text().replace(",Q3,", ",Q5,", 1))
     with pytest.raises(DataError, match=r"clips\.csv.*4.*Q5"):
-        gather(data, quietly)
+        gather(data, quietly, processes=1)
 
 
 def test_a_folder_whose_clips_can_none_be_read_is_one_line(tmp_path: Path) -> None:
     synthetic.write_4q(tmp_path / "4q", 2, 1.0)
     shutil.rmtree(tmp_path / "4q" / "audio")
     with pytest.raises(DataError) as caught:
-        gather(tmp_path, quietly)
+        gather(tmp_path, quietly, processes=1)
     assert "\n" not in str(caught.value)
 
 
@@ -124,8 +124,8 @@ def test_altered_copies_differ_from_the_clip_and_from_each_other_but_never_from_
     synthetic.write_4q(tmp_path / "4q", 2, 2.0)
 
     def altered(cache: str) -> list[np.ndarray]:
-        with small_training(tmp_path / cache):
-            examples = gather(tmp_path, quietly, altered=2)
+        with own_cache(tmp_path / cache):
+            examples = gather(tmp_path, quietly, altered=2, processes=1)
             assert all(len(each.altered) == 2 for each in examples)
             one = examples[0]
             return [np.array(heard.rows) for heard in (one.heard, *one.altered)]
@@ -140,7 +140,7 @@ def test_altered_copies_differ_from_the_clip_and_from_each_other_but_never_from_
 
 def test_under_a_condition_every_clip_is_another_sound(folder: Path, examples: list[Example]) -> None:
     """A gain is taken out by the features; a phone is not."""
-    phoned = gather(folder, quietly, condition="phone band")
+    phoned = gather(folder, quietly, condition="phone band", processes=1)
     assert [e.id for e in phoned] == [e.id for e in examples]
     for changed, plain in zip(phoned, examples, strict=True):
         top = slice(-8, None)
@@ -189,7 +189,7 @@ def test_every_kind_of_label_finds_its_clip(tmp_path: Path) -> None:
         windows = {name: file[name] for name in file.files}
     windows["MT0000000001"] = windows.pop("MT1")
     np.savez(tmp_path / "teacher" / "musicnn_4q.npz", **windows)  # pyright: ignore[reportArgumentType]
-    found = {example.id: example for example in gather(tmp_path, quietly)}
+    found = {example.id: example for example in gather(tmp_path, quietly, processes=1)}
     felt = found["emotify-001"]
     assert (felt.fold, felt.quadrant) == (NEVER, None)
     assert felt.feelings is not None

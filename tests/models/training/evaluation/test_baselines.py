@@ -12,6 +12,9 @@ from valaro.models.errors import DataError
 from valaro.models.training.corpus.items import Item
 from valaro.models.training.datasets.folder import Points
 from valaro.models.training.evaluation import baselines, metrics
+from valaro.models.training.recipe import SVMSettings
+
+SVM = SVMSettings()
 
 
 @pytest.fixture
@@ -67,12 +70,12 @@ def separable(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndar
 def test_the_machine_learns_quadrants_and_its_masses_are_calibrated(rng: np.random.Generator) -> None:
     x, truth = separable(rng, 160)
     unseen, answer = separable(rng, 400)
-    masses = baselines.svm_masses(x, truth, [str(i // 2) for i in range(160)], unseen)
+    masses = baselines.svm_masses(x, truth, [str(i // 2) for i in range(160)], unseen, SVM)
     assert masses.sum(axis=1) == pytest.approx(1)
     assert f1_score(answer, masses.argmax(axis=1), average="macro") > 0.8
     sure = masses.max(axis=1)
     assert sure.mean() == pytest.approx(np.mean(masses.argmax(axis=1) == answer), abs=0.08)
-    again = baselines.svm_masses(x, truth, [str(i // 2) for i in range(160)], unseen)
+    again = baselines.svm_masses(x, truth, [str(i // 2) for i in range(160)], unseen, SVM)
     assert np.array_equal(masses, again)
 
 
@@ -82,14 +85,14 @@ def test_the_machine_is_not_tuned_on_groups_that_it_was_fitted_to(rng: np.random
     sound, quadrant = rng.standard_normal((20, 8)), rng.integers(4, size=20)
     member = np.repeat(np.arange(20), 6)
     x = sound[member] + 0.05 * rng.standard_normal((120, 8))
-    masses = baselines.svm_masses(x, quadrant[member], [str(g) for g in member], rng.standard_normal((30, 8)))
+    masses = baselines.svm_masses(x, quadrant[member], [str(g) for g in member], rng.standard_normal((30, 8)), SVM)
     assert masses.max() < 0.6
 
 
 def test_a_quadrant_that_was_never_seen_gets_nothing(rng: np.random.Generator) -> None:
     x, truth = separable(rng, 120)
     two = truth < 2
-    masses = baselines.svm_masses(x[two], truth[two], [str(i) for i in range(int(two.sum()))], x[:10])
+    masses = baselines.svm_masses(x[two], truth[two], [str(i) for i in range(int(two.sum()))], x[:10], SVM)
     assert not masses[:, 2:].any()
     assert masses.sum(axis=1) == pytest.approx(1)
     assert np.mean(masses[truth[:10] < 2].argmax(axis=1) == truth[:10][truth[:10] < 2]) > 0.7
@@ -106,7 +109,7 @@ def test_a_quadrant_that_was_never_seen_gets_nothing(rng: np.random.Generator) -
 )
 def test_what_cannot_be_fitted_is_refused(truth: list[int], groups: list[str], value: float, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        baselines.svm_masses(np.full((len(truth), 2), value), truth, groups, np.zeros((1, 2)))
+        baselines.svm_masses(np.full((len(truth), 2), value), truth, groups, np.zeros((1, 2)), SVM)
 
 
 def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +118,7 @@ def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyP
         baselines.egemaps([])
     monkeypatch.setitem(sys.modules, "sklearn.svm", None)
     with pytest.raises(DataError, match=r"scikit-learn: pip install 'valaro\[train\]'"):
-        baselines.svm_masses(np.zeros((4, 1)), [0, 1, 0, 1], list("abcd"), np.zeros((1, 1)))
+        baselines.svm_masses(np.zeros((4, 1)), [0, 1, 0, 1], list("abcd"), np.zeros((1, 1)), SVM)
 
 
 def test_egemaps_are_those_of_opensmile_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,17 @@ from valaro.models import Bundle, load_bundle
 from valaro.models.bundle import FUSION
 from valaro.models.errors import DataError
 from valaro.models.training.corpus.decoding import heatmaps, pooled
-from valaro.models.training.corpus.examples import SETS, Example, gather
+from valaro.models.training.corpus.examples import Example, gather
 from valaro.models.training.datasets.labels import Trace
 from valaro.models.training.evaluation import cross_validation, evaluate, scoring
 from valaro.models.training.evaluation.reliability import Calibration, calibrate, calibration_figures
 from valaro.models.training.evaluation.report import Report
 from valaro.models.training.fit.bundle import fit
+from valaro.models.training.recipe import SETS
 from valaro.streamer.cli import run
 
 from .. import synthetic
-from ..conftest import CLIPS
+from ..conftest import CLIPS, SMALL
 from ..test_train import learnt, piece, quietly, relabelled
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -33,7 +35,7 @@ Measured = tuple[Report, dict[str, Calibration]]
 @pytest.fixture(scope="module")
 def measured(examples: list[Example], small: None) -> Measured:
     """4Q alone, clean, and under a condition that changes nothing."""
-    return evaluate.measure(examples, {"nothing": examples}, progress=quietly)
+    return evaluate.measure(examples, {"nothing": examples}, recipe=SMALL, progress=quietly)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,9 @@ def outside(examples: list[Example], small: None) -> list[cross_validation.OutOf
     return [
         row
         for k in range(5)
-        for row in cross_validation.out_of_fold(cross_validation.fold_bundle(examples, k, 0, quietly), examples, k)
+        for row in cross_validation.out_of_fold(
+            cross_validation.fold_bundle(examples, k, 0, SMALL, quietly), examples, k
+        )
     ]
 
 
@@ -64,7 +68,7 @@ def mixed(examples: list[Example]) -> list[Example]:
 
 @pytest.fixture(scope="module")
 def together(mixed: list[Example], small: None) -> Measured:
-    return evaluate.measure(mixed, progress=quietly)
+    return evaluate.measure(mixed, recipe=SMALL, progress=quietly)
 
 
 def test_moods_that_differ_are_told_apart_on_artists_that_were_not_heard_before(measured: Measured) -> None:
@@ -81,7 +85,7 @@ def test_with_the_labels_dealt_anew_nothing_is_learnt(examples: list[Example]) -
     """Else the test above would measure a leak."""
     order = np.random.default_rng(5).permutation(CLIPS)
     dealt = [replace(example, quadrant=examples[k].quadrant) for example, k in zip(examples, order, strict=True)]
-    figures = evaluate.measure(dealt, progress=quietly)[0]["figures"]
+    figures = evaluate.measure(dealt, recipe=SMALL, progress=quietly)[0]["figures"]
     for decoder in DECODERS:
         assert figures[decoder]["4q"]["accuracy"]["mean"] < 0.6
 
@@ -103,9 +107,9 @@ def test_a_condition_that_changes_nothing_costs_nothing(measured: Measured) -> N
 
 
 def test_the_pool_that_scores_a_fold_was_fitted_to_the_others(outside: list[cross_validation.OutOfFold]) -> None:
-    figures = cross_validation.score_folds(outside, cross_validation.fold_pools(outside))
+    figures = cross_validation.score_folds(outside, cross_validation.fold_pools(outside, recipe=SMALL))
     for fold in range(5):
-        pools = cross_validation.fit_pools([row for row in outside if row.fold != fold])
+        pools = cross_validation.fit_pools([row for row in outside if row.fold != fold], SMALL)
         own = [row for row in outside if row.fold == fold]
         items = [cross_validation.item_of(row.example) for row in own]
         for decoder in DECODERS:
@@ -119,9 +123,11 @@ def test_the_labels_of_a_fold_do_not_move_its_own_heatmaps(outside: list[cross_v
     """Were its pool fitted to them, the fold that lies would be told differently from what it is in truth."""
     lying = relabelled([row.example for row in outside], 2)
     rows = [row._replace(example=example) for row, example in zip(outside, lying, strict=True)]
-    honest, told = (cross_validation.score_folds(each, cross_validation.fold_pools(each)) for each in (outside, rows))
+    honest, told = (
+        cross_validation.score_folds(each, cross_validation.fold_pools(each, recipe=SMALL)) for each in (outside, rows)
+    )
     own = [row for row in rows if row.fold == 2]
-    pools = cross_validation.fit_pools([row for row in outside if row.fold != 2])
+    pools = cross_validation.fit_pools([row for row in outside if row.fold != 2], SMALL)
     for decoder in DECODERS:
         streams = [pooled(row.told, pools[decoder]) for row in own]
         expected = scoring.score_clips([cross_validation.item_of(row.example) for row in own], streams)
@@ -134,11 +140,11 @@ def test_the_labels_of_a_fold_do_not_move_its_own_heatmaps(outside: list[cross_v
 def test_under_a_condition_the_pools_are_those_of_clean_clips(outside: list[cross_validation.OutOfFold]) -> None:
     """Nobody tells the chain that it is now in a noisy room."""
     noisy = [row._replace(told=row.told._replace(log_heatmaps=row.told.log_heatmaps * 2)) for row in outside]
-    pools = cross_validation.fit_pools([row for row in outside if row.fold != 0])
+    pools = cross_validation.fit_pools([row for row in outside if row.fold != 0], SMALL)
     own = [row for row in noisy if row.fold == 0]
     items = [cross_validation.item_of(row.example) for row in own]
     expected = calibration_figures(calibrate(items, [pooled(row.told, pools["aeg"]) for row in own]))
-    found = cross_validation.score_folds(noisy, cross_validation.fold_pools(outside))["aeg"]["4q"]
+    found = cross_validation.score_folds(noisy, cross_validation.fold_pools(outside, recipe=SMALL))["aeg"]["4q"]
     assert found["ece_quadrants_live"]["folds"][0] == pytest.approx(expected["ece_quadrants_live"])
 
 
@@ -152,9 +158,9 @@ def test_a_decoder_that_is_led_astray_by_rooms_and_codecs_counts_for_less(
         heatmaps = row.told.log_heatmaps.copy()
         heatmaps[lost] = other.told.log_heatmaps[lost, : heatmaps.shape[1]]  # what it said of another clip
         rows.append(row._replace(altered=row.told._replace(log_heatmaps=heatmaps)))
-    before, after = (cross_validation.fit_pools(each)[FUSION].exponents[0, lost] for each in (outside, rows))
+    before, after = (cross_validation.fit_pools(each, SMALL)[FUSION].exponents[0, lost] for each in (outside, rows))
     assert after < before
-    pools = cross_validation.fold_pools(outside)
+    pools = cross_validation.fold_pools(outside, recipe=SMALL)
     assert cross_validation.score_folds(rows, pools) == cross_validation.score_folds(outside, pools)
 
 
@@ -183,7 +189,7 @@ def test_the_reliability_is_that_of_all_sets_together(together: Measured, mixed:
 def test_a_set_of_one_piece_is_trained_on_and_not_tested(examples: list[Example]) -> None:
     said: list[str] = []
     lone = [*examples, piece(examples[0], 0)]
-    report, _ = evaluate.measure(lone, {"nothing": lone}, progress=said.append)
+    report, _ = evaluate.measure(lone, {"nothing": lone}, recipe=SMALL, progress=said.append)
     assert any(line.startswith("vgmidi is trained on but not tested: ") for line in said)
     for decoder in DECODERS:
         assert set(report["figures"][decoder]) == {"4q"}
@@ -193,14 +199,14 @@ def test_a_set_of_one_piece_is_trained_on_and_not_tested(examples: list[Example]
 def test_one_group_alone_cannot_be_tested_on(examples: list[Example]) -> None:
     said: list[str] = []
     with pytest.raises(DataError, match="two groups in two folds") as caught:
-        evaluate.measure([each for each in examples if each.group == "Artist 0"], progress=said.append)
+        evaluate.measure([each for each in examples if each.group == "Artist 0"], recipe=SMALL, progress=said.append)
     assert "\n" not in str(caught.value)
     assert learnt(said) == 0
 
 
 @pytest.fixture(scope="module")
 def bundle(examples: list[Example], outside: list[cross_validation.OutOfFold]) -> Bundle:
-    return replace(fit(examples, progress=quietly), pools=cross_validation.fit_pools(outside))
+    return replace(fit(examples, recipe=SMALL, progress=quietly), pools=cross_validation.fit_pools(outside, SMALL))
 
 
 def test_a_bundle_is_scored_as_it_is_and_nothing_is_learnt(
@@ -208,7 +214,7 @@ def test_a_bundle_is_scored_as_it_is_and_nothing_is_learnt(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     said: list[str] = []
-    report, _ = evaluate.measure(examples, bundle=bundle, progress=said.append)
+    report, _ = evaluate.measure(examples, bundle=bundle, recipe=SMALL, progress=said.append)
     assert learnt(said) == 0
     assert not any("fitting" in line for line in said)
     for decoder in DECODERS:
@@ -222,7 +228,7 @@ def test_a_bundle_is_scored_as_it_is_and_nothing_is_learnt(
 
 def test_a_bundle_of_one_decoder_is_scored_too(examples: list[Example], bundle: Bundle) -> None:
     lone = replace(bundle, crf=None, lstm=None, pools={})
-    figures = evaluate.measure(examples, bundle=lone, progress=quietly)[0]["figures"]
+    figures = evaluate.measure(examples, bundle=lone, recipe=SMALL, progress=quietly)[0]["figures"]
     assert figures["aeg"]["4q"]["accuracy"] == figures[FUSION]["4q"]["accuracy"]
     assert not {"crf", "lstm"} & set(figures)
 
@@ -233,9 +239,9 @@ def test_broken_and_short_clips_are_in_nobodys_way(folder: Path, tmp_path: Path)
     clips[1].write_bytes(b"OggS and nothing of the kind")
     synthetic.opus(clips[0], synthetic.chord("Q1", 0.3))
     said: list[str] = []
-    found = gather(data, said.append)
+    found = gather(data, said.append, processes=1)
     assert sum(line.startswith("skipped: ") for line in said) == 2
-    figures = evaluate.measure(found, progress=quietly)[0]["figures"]
+    figures = evaluate.measure(found, recipe=SMALL, progress=quietly)[0]["figures"]
     json.dumps(figures, allow_nan=False)
     assert figures["aeg"]["4q"]["accuracy"]["mean"] >= 0.8
 
@@ -248,6 +254,7 @@ def test_the_command_line_prints_what_was_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "opensmile", None)  # as on a machine without it: its row alone is left out
+    monkeypatch.setattr(evaluate, "evaluate", partial(evaluate.evaluate, recipe=SMALL))
     bundle.save(tmp_path / "model")
     arguments = ["evaluate", "--data", str(folder), "--model", str(tmp_path / "model"), "--clean"]
     assert run([*arguments, "--json"]) == 0
@@ -279,15 +286,11 @@ def test_a_bundle_of_another_schema_is_one_line(
     assert "bundle of schema 1, this Valaro reads 2" in captured.err
 
 
-def test_the_likelihood_over_the_number_of_components(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from valaro.models.training.fit import aeg
-
-    monkeypatch.setattr(evaluate, "COMPONENT_COUNTS", (2, 4))
-    before = dict(aeg.COMPONENTS)
-    figures = evaluate.component_curve(folder, progress=quietly)["figures"]
+def test_the_likelihood_over_the_number_of_components(folder: Path) -> None:
+    figures = evaluate.component_curve(folder, counts=(2, 4), recipe=SMALL, progress=quietly)["figures"]
     assert list(figures) == ["2 components a kind", "4 components a kind"]
     assert all(np.isfinite(found["4q"]["accuracy"]["mean"]) for found in figures.values())
-    assert before == aeg.COMPONENTS
+    assert SMALL.aeg.components == {"recordings": 8, "piano": 4}
 
 
 def test_all_sets_together(tmp_path: Path) -> None:
@@ -298,16 +301,16 @@ def test_all_sets_together(tmp_path: Path) -> None:
     synthetic.write_emopia(tmp_path / "emopia", 8)
     synthetic.write_vgmidi(tmp_path / "vgmidi", 5)
     said: list[str] = []
-    found = gather(tmp_path, said.append)
+    found = gather(tmp_path, said.append, processes=1)
     if any("cannot be rendered" in line for line in said):
         pytest.skip(next(line for line in said if "cannot be rendered" in line))
     counts: Sequence[tuple[str, int]] = [(name, sum(e.set == name for e in found)) for name in SETS]
     assert counts == [("4q", 8), ("emopia", 8), ("vgmidi", 5)]
-    bundle = fit(found, progress=quietly)
+    bundle = fit(found, recipe=SMALL, progress=quietly)
     assert bundle.acoustic.components == 12
     assert bundle.acoustic.weights.sum() == pytest.approx(1.0)
     bundle.save(tmp_path / "model")
-    report, _ = evaluate.measure(found, bundle=load_bundle(tmp_path / "model"), progress=said.append)
+    report, _ = evaluate.measure(found, bundle=load_bundle(tmp_path / "model"), recipe=SMALL, progress=said.append)
     assert set(report["figures"][FUSION]) == {"4q", "emopia", "vgmidi"}
     scored = report["figures"]["aeg"]["vgmidi"]
     assert scored["log_likelihood"]["mean"] > scored["uniform_log_likelihood"]["mean"]  # on what it was fitted to

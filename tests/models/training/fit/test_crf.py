@@ -1,5 +1,7 @@
 """Fitting the chain: exact gradients, rising likelihood, and a planted chain found again."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -8,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from valaro.models.decoders.crf import CRF, near_pairs
 from valaro.models.grid import CELL_AROUSAL, CELL_VALENCE, CELLS, QUADRANT_SHARE
-from valaro.models.training.fit.crf import Labelled, Objective, _Problem, fit_crf, walkable
+from valaro.models.training.fit.crf import Labelled, _Problem, fit_crf, walkable
+from valaro.models.training.recipe import CRFSettings, Objective
 
 F = 3
 
@@ -45,6 +48,18 @@ def rated(count: int, seed: int = 0, steps: int = 30) -> list[Labelled]:
         x = rng.normal(size=F) + 0.5 * rng.normal(size=(steps, F))
         clips.append(Labelled(x, sample(model, x, 4, rng)))
     return clips
+
+
+def fitted(
+    clips: list[Labelled],
+    *,
+    initial: CRF | None = None,
+    progress: Callable[[int, float], None] | None = None,
+    **changes: Any,
+) -> CRF:
+    """By paths and with weak penalties, but for what is changed."""
+    settings = CRFSettings(objective="paths", l2=10.0, smoothness=300.0, tie=0.1, iterations=100)
+    return fit_crf(clips, replace(settings, **changes), initial=initial, progress=progress)
 
 
 def quadrant_of(clip: Labelled) -> Labelled:
@@ -117,7 +132,7 @@ def test_evidence_of_one_cell_a_step_is_a_path() -> None:
 def test_a_planted_chain_is_found_again(objective: Objective) -> None:
     train, test = rated(40), rated(8, seed=1)
     rising: list[float] = []
-    model = fit_crf(
+    model = fitted(
         train, radius=1.5, l2=1, smoothness=10, tie=1, objective=objective, iterations=40,
         progress=lambda _, value: rising.append(value),
     )  # fmt: skip
@@ -133,14 +148,14 @@ def test_a_planted_chain_is_found_again(objective: Objective) -> None:
 
 def test_knowing_the_whole_song_helps_a_chain_fitted_to_paths() -> None:
     train, test = rated(24), rated(8, seed=1)
-    model = fit_crf(train, radius=1.5, l2=1, smoothness=3, iterations=40)
+    model = fitted(train, radius=1.5, l2=1, smoothness=3, iterations=40)
     assert point_likelihood(model, test, "smooth") > point_likelihood(model, test) + 0.01
 
 
 @pytest.mark.parametrize("objective", ["paths", "filter"])
 def test_quadrants_alone_teach_what_the_features_say(objective: Objective) -> None:
     train, test = [quadrant_of(c) for c in rated(40)], rated(30, seed=1)
-    model = fit_crf(train, radius=1.5, l2=1, smoothness=10, objective=objective, iterations=30)
+    model = fitted(train, radius=1.5, l2=1, smoothness=10, objective=objective, iterations=30)
     hits = 0
     for clip in test:
         truth = quadrant_of(clip).evidence
@@ -152,9 +167,9 @@ def test_quadrants_alone_teach_what_the_features_say(objective: Objective) -> No
 
 def test_a_warm_start_goes_on_from_where_it_was() -> None:
     train = rated(6)
-    first = fit_crf(train, radius=1.5, iterations=15)
+    first = fitted(train, radius=1.5, iterations=15)
     reached: list[float] = []
-    again = fit_crf(train, initial=first, iterations=3, progress=lambda _, value: reached.append(value))
+    again = fitted(train, initial=first, iterations=3, progress=lambda _, value: reached.append(value))
     np.testing.assert_array_equal(again.mean, first.mean)
     assert again.pair_weight.size == near_pairs(1.5)[0].size
     weights = np.concatenate([first.unary.ravel(), first.bias, first.start, first.pair_weight])
@@ -163,10 +178,10 @@ def test_a_warm_start_goes_on_from_where_it_was() -> None:
 
 def test_a_fit_is_deterministic_and_heeds_the_weights() -> None:
     train = rated(4)
-    one, two = (fit_crf(train, iterations=5) for _ in range(2))
+    one, two = (fitted(train, iterations=5) for _ in range(2))
     np.testing.assert_array_equal(one.unary, two.unary)
-    twice = fit_crf([*train, train[0]], iterations=5)
-    weighted = fit_crf([Labelled(train[0].x, train[0].labels, weight=2.0), *train[1:]], iterations=5)
+    twice = fitted([*train, train[0]], iterations=5)
+    weighted = fitted([Labelled(train[0].x, train[0].labels, weight=2.0), *train[1:]], iterations=5)
     np.testing.assert_allclose(twice.unary, weighted.unary, atol=1e-6)
     assert np.abs(twice.unary - one.unary).max() > 1e-4
 
@@ -185,7 +200,7 @@ def test_a_jump_is_walked_by_steps_within_the_radius() -> None:
 def test_evidence_that_no_path_can_follow_is_refused() -> None:
     clip = Labelled(np.random.default_rng(0).normal(size=(2, F)), evidence=np.eye(CELLS)[[0, 120]])
     with pytest.raises(ValueError, match="widen the radius"):
-        fit_crf([clip], radius=1.5)
+        fitted([clip], radius=1.5)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +225,6 @@ def test_clips_that_do_not_belong_together_are_refused() -> None:
     one, other = rated(1)[0], Labelled(np.zeros((5, F + 1)), np.zeros((1, 5), int))
     for clips in ([], [one, other]):
         with pytest.raises(ValueError, match="at least one clip"):
-            fit_crf(clips)
+            fitted(clips)
     with pytest.raises(ValueError, match="must have 3 features"):
-        fit_crf([other], initial=planted())
+        fitted([other], initial=planted())

@@ -12,14 +12,15 @@ from valaro.models.decoders.lstm import LSTM
 from valaro.models.features import texture
 from valaro.models.features.frame import BLOCKS
 from valaro.models.grid import quadrants
-from valaro.models.training import parallel
 from valaro.models.training.corpus.examples import NEVER, Example, Progress
 from valaro.models.training.corpus.measure import ClipFeatures
 from valaro.models.training.datasets.labels import Points, Trace
 from valaro.models.training.fit import lstm
 from valaro.models.training.fit.network import Network
+from valaro.models.training.recipe import LSTMSettings
 
 EMISSIONS = 10
+QUICK = LSTMSettings(epochs=1, emissions=EMISSIONS)
 COLUMNS = texture.SIZE + 2 + 5 * 64
 
 
@@ -27,9 +28,6 @@ COLUMNS = texture.SIZE + 2 + 5 * 64
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALARO_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(lstm, "EPOCHS", 1)
-        patch.setattr(lstm, "EMISSIONS", EMISSIONS)
-        patch.setattr(parallel, "PROCESSES", 1)
         yield
 
 
@@ -77,11 +75,9 @@ def quietly(_: str) -> None:
     pass
 
 
-def test_all_losses_fall_and_the_quadrants_are_told_apart(toys: list[Example], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lstm, "EPOCHS", 40)
-    monkeypatch.setattr(lstm, "DROPOUT", 0.0)
+def test_all_losses_fall_and_the_quadrants_are_told_apart(toys: list[Example]) -> None:
     said: list[str] = []
-    network = lstm.fit_network(toys, 0, said.append)
+    network = lstm.fit_network(toys, replace(QUICK, epochs=40, dropout=0.0), 0, said.append)
     fell = losses(said)
     assert set(fell) == {"teacher", "heatmap", "moods", "feelings"}
     for name, values in fell.items():
@@ -96,7 +92,7 @@ def test_all_losses_fall_and_the_quadrants_are_told_apart(toys: list[Example], m
 
 
 def test_the_same_seed_learns_the_same_and_another_does_not(toys: list[Example]) -> None:
-    once, again, other = (lstm.fit_network(toys, seed, quietly).state_dict() for seed in (1, 1, 2))
+    once, again, other = (lstm.fit_network(toys, QUICK, seed, quietly).state_dict() for seed in (1, 1, 2))
     for name, values in once.items():
         assert torch.equal(values, again[name]), name
     assert not torch.equal(once["heatmap.weight"], other["heatmap.weight"])
@@ -104,10 +100,10 @@ def test_the_same_seed_learns_the_same_and_another_does_not(toys: list[Example])
 
 def test_what_was_learnt_is_kept_and_can_be_stepped(toys: list[Example]) -> None:
     said: list[str] = []
-    model = lstm.learnt(toys, 0, said.append)
-    assert len(said) == lstm.EPOCHS
-    assert lstm.learnt(toys, 0, said.append) == model
-    assert len(said) == lstm.EPOCHS  # nothing was learnt anew
+    model = lstm.learnt(toys, QUICK, 0, said.append)
+    assert len(said) == QUICK.epochs
+    assert lstm.learnt(toys, QUICK, 0, said.append) == model
+    assert len(said) == QUICK.epochs  # nothing was learnt anew
     LSTM(model).init()
 
 
@@ -115,18 +111,18 @@ def test_several_parts_are_each_learnt_once(toys: list[Example], monkeypatch: py
     learnt: list[int] = []
     fit = lstm.fit_network
 
-    def counted(examples: Sequence[Example], seed: int, say: Progress) -> Network:
+    def counted(examples: Sequence[Example], settings: LSTMSettings, seed: int, progress: Progress) -> Network:
         learnt.append(len(examples))
-        return fit(examples, seed, say)
+        return fit(examples, settings, seed, progress)
 
     monkeypatch.setattr(lstm, "fit_network", counted)
     parts = [toys[:6], toys[6:11]]
-    lstm.learn_all(parts, 5, quietly)
+    lstm.learn_all(parts, QUICK, 5, quietly, 1)
     assert learnt == [6, 5]
-    lstm.learn_all([*parts, toys[11:15]], 5, quietly)
+    lstm.learn_all([*parts, toys[11:15]], QUICK, 5, quietly, 1)
     assert learnt == [6, 5, 4]
     for part in parts:
-        lstm.learnt(part, 5, quietly)
+        lstm.learnt(part, QUICK, 5, quietly)
     assert len(learnt) == 3
 
 
@@ -151,34 +147,32 @@ def changed(example: Example, kind: str) -> Example:
 )
 def test_the_key_changes_with_every_label(toys: list[Example], index: int, kind: str) -> None:
     other = [changed(toy, kind) if i == index else toy for i, toy in enumerate(toys)]
-    assert lstm._key(other, 0) != lstm._key(toys, 0)
+    assert lstm._key(other, QUICK, 0) != lstm._key(toys, QUICK, 0)
 
 
 def test_the_key_changes_with_the_clips_and_the_seed_and_not_with_what_a_test_knows(toys: list[Example]) -> None:
-    key = lstm._key(toys, 0)
-    assert lstm._key(toys, 1) != key
-    assert lstm._key(toys[1:], 0) != key
+    key = lstm._key(toys, QUICK, 0)
+    assert lstm._key(toys, QUICK, 1) != key
+    assert lstm._key(toys[1:], QUICK, 0) != key
     # Neither fold nor group is learnt from: a clip's network is the same, wherever it is tested.
-    assert lstm._key([replace(toy, fold=4 - toy.fold, group="other") for toy in toys], 0) == key
+    assert lstm._key([replace(toy, fold=4 - toy.fold, group="other") for toy in toys], QUICK, 0) == key
+    assert lstm._key(toys, replace(QUICK, decay=0.03), 0) != key
 
 
 def test_clips_without_teacher_or_tags_are_enough(toys: list[Example]) -> None:
     bare = [replace(toy, moods=None, teacher=None) for toy in toys[:6]]
     said: list[str] = []
-    lstm.fit_network(bare, 0, said.append)
+    lstm.fit_network(bare, QUICK, 0, said.append)
     assert losses(said)["teacher"] == [0.0]
     assert losses(said)["moods"] == [0.0]
     assert losses(said)["heatmap"][0] > 0
 
 
-def test_a_clip_longer_or_shorter_than_a_crop_is_cut_or_padded(
-    toys: list[Example], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clip_longer_or_shorter_than_a_crop_is_cut_or_padded(toys: list[Example]) -> None:
     rng = np.random.default_rng(0)
     known = lstm._known(toys[:16])
     for emissions in (4, EMISSIONS, 16):
-        monkeypatch.setattr(lstm, "EMISSIONS", emissions)
-        crop = lstm._crop(toys[0], rng, known)
+        crop = lstm._crop(toys[0], replace(QUICK, emissions=emissions), rng, known)
         assert crop.log_mel.shape == (25 * emissions, 64)
         assert crop.weight.shape == (emissions,)
         heard = min(emissions, EMISSIONS)
@@ -192,14 +186,13 @@ def test_a_clip_longer_or_shorter_than_a_crop_is_cut_or_padded(
 
 
 def batch_of(clips: Sequence[Example]) -> lstm._Crop:
-    crops = [lstm._crop(clip, np.random.default_rng(0), lstm._known(clips)) for clip in clips]
+    crops = [lstm._crop(clip, QUICK, np.random.default_rng(0), lstm._known(clips)) for clip in clips]
     return lstm._Crop(*(np.stack(arrays) for arrays in zip(*crops, strict=True)))
 
 
-def test_crops_are_played_over_one_another_at_one_level(toys: list[Example], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crops_are_played_over_one_another_at_one_level(toys: list[Example]) -> None:
     batch = batch_of(toys[:4])
-    monkeypatch.setattr(lstm, "MIXED", 1.0)
-    log_mel, textures, share, others = lstm._mixed(batch, np.random.default_rng(0))
+    log_mel, textures, share, others = lstm._mixed(batch, replace(QUICK, mixed=1.0), np.random.default_rng(0))
     assert 0.5 <= share < 1
     np.testing.assert_array_equal(others.region, batch.region[[3, 0, 1, 2]])
     np.testing.assert_allclose(textures, share * batch.texture + (1 - share) * others.texture, rtol=1e-6)
@@ -208,8 +201,7 @@ def test_crops_are_played_over_one_another_at_one_level(toys: list[Example], mon
     summed = share * np.exp(batch.log_mel) + (1 - share) * np.exp(others.log_mel + level)
     np.testing.assert_allclose(mixed, summed, rtol=1e-4)
 
-    monkeypatch.setattr(lstm, "MIXED", 0.0)
-    log_mel, textures, share, _ = lstm._mixed(batch, np.random.default_rng(0))
+    log_mel, textures, share, _ = lstm._mixed(batch, replace(QUICK, mixed=0.0), np.random.default_rng(0))
     assert share == 1.0
     np.testing.assert_array_equal(log_mel, batch.log_mel)
     np.testing.assert_array_equal(textures, batch.texture)
