@@ -119,22 +119,6 @@ class GMM:
         kernels.posteriors(joint, out, np.empty(joint.shape[0]))
         return out
 
-    def log_responsibilities(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        """log p(A_k | x): frames (n, D) -> (n, K); exact where the posterior itself would underflow to 0."""
-        joint = self.log_joint(x)
-        log_evidence = np.empty(joint.shape[0])
-        kernels.posteriors(joint, np.empty_like(joint), log_evidence)
-        out = joint - np.where(np.isfinite(log_evidence), log_evidence, 0.0)[:, None]
-        out[~np.isfinite(log_evidence)] = -np.log(self.components)
-        return out
-
-    def log_likelihood(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        """log p(x) of each frame: (n, D) -> (n,)."""
-        joint = self.log_joint(x)
-        log_evidence = np.empty(joint.shape[0])
-        kernels.posteriors(joint, joint, log_evidence)
-        return log_evidence
-
 
 def _frames(x: ArrayLike) -> NDArray[np.floating]:
     x = np.asarray(x)

@@ -6,11 +6,6 @@ from numpy.typing import NDArray
 from ..decoders.aeg import AffectiveGMM
 
 
-def bias_basis(background: AffectiveGMM) -> NDArray[np.float64]:
-    """One displacement for all components: (K, 1)."""
-    return np.ones((background.components, 1))
-
-
 def mllr_basis(background: AffectiveGMM) -> NDArray[np.float64]:
     """An affine map of the plane (Leggetter & Woodland, Computer Speech & Language 9, 1995): (K, 3) of 1, v, a."""
     return np.column_stack([np.ones(background.components), background.means])

@@ -1,4 +1,4 @@
-"""Acoustic Emotion Gaussians: the affective mixture over the valence-arousal plane (AEG Eqs. 4-10) and its decoder."""
+"""Acoustic Emotion Gaussians: the affective mixture over the valence-arousal plane (AEG Eq. 4) and its decoder."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,16 +61,6 @@ class AffectiveGMM:
         out = np.empty(CELLS)
         mix_cells(np.ascontiguousarray(theta, dtype=np.float64), self._cell_masses, out)
         return out
-
-    def representative(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The single Gaussian nearest to the mixture: mean (2,) of Eq. 9 and covariance (2, 2) of Eq. 10.
-
-        theta: (K,), sums to 1. The moments are of the unbounded mixture; those of the heatmap differ where mass
-        lies outside the plane.
-        """
-        mean = theta @ self.means
-        offsets = self.means - mean
-        return mean, np.einsum("k,kij->ij", theta, self.covariances) + (offsets * theta[:, None]).T @ offsets
 
 
 @dataclass(frozen=True, eq=False)

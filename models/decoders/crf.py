@@ -135,22 +135,6 @@ class CRF:
         kernels.backward(potentials, *self._links, 0.0, out, np.zeros(self.pair_weight.size))
         return out
 
-    def log_likelihood(self, x: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
-        """log p(y | x) of whole paths: features (T, F), cells (R, T) -> (R,); -inf for a path with a forbidden pair.
-
-        Raises ValueError for labels of another length or outside the grid.
-        """
-        potentials = self.potentials(x)
-        path = np.asarray(labels)
-        if path.ndim != 2 or path.shape[1] != len(potentials) or not path.size:
-            raise ValueError(f"labels have shape {path.shape}, expected (raters, {len(potentials)})")
-        if not 0 <= path.min() <= path.max() < CELLS:
-            raise ValueError(f"labels of a chain must be cells 0 to {CELLS - 1}")
-        pairs = np.full((CELLS, CELLS), -np.inf)
-        pairs[self.pair_from, self.pair_to] = self.pair_weight
-        score = potentials[np.arange(path.shape[1]), path].sum(axis=1) + self.start[path[:, 0]]
-        return score + pairs[path[:, :-1], path[:, 1:]].sum(axis=1) - self._forward(potentials)[1]
-
     def _forward(self, potentials: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         out, reach = np.empty_like(potentials), np.empty((len(potentials) + 1, CELLS))
         reach[0] = np.exp(self.start)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from valaro.models import Bundle
 from valaro.models.acoustic.activity import CLASSES, ActivityClassifier
 from valaro.models.acoustic.gmm import GMM
@@ -15,6 +16,8 @@ from valaro.models.decoders.fusion import Pool
 from valaro.models.decoders.lstm import LSTM
 from valaro.models.features import texture
 from valaro.models.grid import CELLS
+from valaro.models.training.corpus.decoding import decode, pooled
+from valaro.models.training.corpus.measure import ClipFeatures
 
 
 def synthetic_bundle(components: int = 8, dimensions: int = 3, seed: int = 0) -> Bundle:
@@ -102,3 +105,17 @@ def random_evidence(emissions: int, components: int = 8, seed: int = 3) -> list[
         )
         for _ in range(emissions)
     ]
+
+
+def path_log_likelihood(model: CRF, x: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """log p(y | x) of whole paths: features (T, F), cells (R, T) -> (R,); -inf for a path with a forbidden pair."""
+    potentials = model.potentials(x)
+    pairs = np.full((CELLS, CELLS), -np.inf)
+    pairs[model.pair_from, model.pair_to] = model.pair_weight
+    score = potentials[np.arange(labels.shape[1]), labels].sum(axis=1) + model.start[labels[:, 0]]
+    return score + pairs[labels[:, :-1], labels[:, 1:]].sum(axis=1) - model._forward(potentials)[1]
+
+
+def folded_heatmaps(bundle: Bundle, features: ClipFeatures, decoder: str = FUSION) -> NDArray[np.float64]:
+    """The heatmap at each emission of a measured clip: (emissions, 121)."""
+    return pooled(decode(bundle, features), bundle.pool(decoder))

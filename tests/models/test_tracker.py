@@ -16,11 +16,11 @@ from valaro.models.features import texture
 from valaro.models.features.frame import BLOCK, BLOCKS, EMISSION, HOP_COLUMNS, RATE, FeatureExtractor
 from valaro.models.grid import CELLS
 from valaro.models.tracker import Tracker, TrackerState
-from valaro.models.training.corpus.decoding import decode, heatmaps, pooled, stream_theta
+from valaro.models.training.corpus.decoding import decode, pooled, stream_theta
 from valaro.models.training.corpus.measure import ClipFeatures, measure
 from valaro.streamer import Engine
 
-from .synthetic_bundle import full_bundle, random_evidence, synthetic_judge
+from .synthetic_bundle import folded_heatmaps, full_bundle, random_evidence, synthetic_judge
 
 F32, F64 = NDArray[np.float32], NDArray[np.float64]
 DECODERS = ("aeg", "crf", "lstm")
@@ -156,7 +156,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> ClipFeatures:
 
 @pytest.mark.parametrize("decoder", [*DECODERS, FUSION])
 def test_what_is_scored_is_what_the_live_chain_says(bundle: Bundle, heard: ClipFeatures, decoder: str) -> None:
-    scored = heatmaps(bundle, heard, decoder)
+    scored = folded_heatmaps(bundle, heard, decoder)
     _, rows = tracked(Tracker(bundle, decoder), SOUND)
     np.testing.assert_allclose(scored, rows, atol=1e-5)
     engine = Engine(bundle, RATE, decoder)
@@ -182,7 +182,7 @@ def test_one_telling_serves_every_pool(bundle: Bundle, heard: ClipFeatures) -> N
     assert told.names == DECODERS
     assert told.log_heatmaps.shape == (3, EMISSIONS, CELLS)
     for decoder in (*DECODERS, FUSION):
-        np.testing.assert_array_equal(pooled(told, bundle.pool(decoder)), heatmaps(bundle, heard, decoder))
+        np.testing.assert_array_equal(pooled(told, bundle.pool(decoder)), folded_heatmaps(bundle, heard, decoder))
 
 
 def test_before_any_sound_and_in_silence_from_the_start_all_is_rest(bundle: Bundle) -> None:
@@ -255,7 +255,7 @@ def test_the_scored_stream_of_a_clip_that_ends_within_an_emission_has_only_whole
 ) -> None:
     samples = music(1.8)
     np.save(tmp_path / "rows.npy", measure(samples))
-    scored = heatmaps(bundle, ClipFeatures(tmp_path / "rows.npy"))
+    scored = folded_heatmaps(bundle, ClipFeatures(tmp_path / "rows.npy"))
     assert scored.shape == (3, CELLS)
     np.testing.assert_allclose(scored, tracked(Tracker(bundle), samples)[1], atol=1e-5)
 
@@ -272,7 +272,9 @@ def test_the_cached_evidence_folded_gives_the_heatmaps_of_a_tracker_that_lets_al
     np.save(tmp_path / "rows.npy", measure(samples))
     tracker = Tracker(replace(bundle, judge=synthetic_judge()), decoder, "pass")
     _, live = tracked(tracker, samples)
-    np.testing.assert_allclose(heatmaps(bundle, ClipFeatures(tmp_path / "rows.npy"), decoder), live, rtol=0, atol=5e-7)
+    np.testing.assert_allclose(
+        folded_heatmaps(bundle, ClipFeatures(tmp_path / "rows.npy"), decoder), live, rtol=0, atol=5e-7
+    )
     vectors = ClipFeatures(tmp_path / "rows.npy").textures
     state = tracker.init()
     for i, block in enumerate(blocks(samples)):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bundle import FUSION, Bundle
+from ...bundle import Bundle
 from ...decoders.base import HOPS_PER_EMISSION, Evidence
 from ...decoders.fusion import Pool
 from ...features.frame import BLOCKS
@@ -56,8 +56,3 @@ def pooled(outputs: DecoderOutputs, pool: Pool) -> NDArray[np.float64]:
     order = [outputs.names.index(name) for name in pool.names]
     log_heatmaps, theta = outputs.log_heatmaps[order].astype(np.float64), outputs.theta.astype(np.float64)
     return pooled_heatmap(pool, log_heatmaps, theta, outputs.presence, outputs.neutral)
-
-
-def heatmaps(bundle: Bundle, heard: ClipFeatures, decoder: str = FUSION) -> NDArray[np.float64]:
-    """The heatmap at each emission of a clip: (emissions, 121), as the live chain gives it."""
-    return pooled(decode(bundle, heard), bundle.pool(decoder))

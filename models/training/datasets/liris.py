@@ -15,7 +15,6 @@ from ...errors import DataError
 from .labels import Trace, once, within_one
 from .tables import header, numeric
 
-SETS = ("test", "learn", "validate")  # as numbered by the source
 FeatureFile = Literal["Arousal_TAC2015", "Valence_ACII2013", "Valence_TAC2015"]
 _COLUMNS = ("valenceValue", "arousalValue", "valenceVariance", "arousalVariance", "set")
 
@@ -24,7 +23,8 @@ _COLUMNS = ("valenceValue", "arousalValue", "valenceVariance", "arousalVariance"
 class Footage:
     """Film clips of 8 to 12 s: arrays (clips,), VA and its standard deviations in [-1, 1] from scales of 1 to 5.
 
-    ``official`` is 0..2, an index into SETS; no film lies in two of them. ``films`` are whole films at 1 Hz.
+    ``official`` is 0 (test), 1 (learn) or 2 (validate), as the source numbers them; no film lies in two of
+    them. ``films`` are whole films at 1 Hz.
     """
 
     folder: Path

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
-from ..datasets.labels import EMISSION_SECONDS, Piece
+from ..datasets.labels import EMISSION_SECONDS
 
 _FOLDS = 2
 _BOOTSTRAPS = 200
@@ -33,12 +33,6 @@ class Lag(NamedTuple):
     lags: NDArray[np.float64]
     curve: NDArray[np.float64]
     pieces: int
-
-
-def panel(piece: Piece, emissions: int | None = None) -> NDArray[np.float64]:
-    """Mean over raters of valence and arousal at each rated emission, as entered then: (n, 2)."""
-    bars = piece.bar_at_emissions()[:emissions]
-    return np.stack([piece.valence.mean(axis=0)[bars], piece.arousal.mean(axis=0)[bars]], axis=1)
 
 
 def annotator_lag(

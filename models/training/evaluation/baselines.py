@@ -21,8 +21,6 @@ from ..corpus.targets import cells_of
 from ..recipe import SVMSettings
 from . import metrics
 
-EGEMAPS = 88  # functionals of eGeMAPSv02 (Eyben et al., IEEE Trans. Affective Computing 7(2), 2016)
-
 _EXTRA = "pip install 'valaro[train]'"
 
 # The 25 cells that lie wholly in each quadrant, (4, 121): so spread, a quadrant's mass comes back as it was.

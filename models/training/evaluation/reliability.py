@@ -1,11 +1,9 @@
-"""Whether the heatmaps' probabilities mean what they say, and the scalars that make them do so.
+"""Whether the heatmaps' probabilities mean what they say.
 
-Measuring: a heatmap states a mass for each cell, each quadrant and each sign of an axis; reliability compares the mass
+A heatmap states a mass for each cell, each quadrant and each sign of an axis; reliability compares the mass
 stated with the share of labels that fell there, coverage does the same for highest-density regions. What is kept are
 sums, so that folds can be added up: the calibration error of few labels is mostly noise, and its mean over folds is
 biased upwards (Kumar, Liang & Ma, NeurIPS 2019), that of all folds together far less.
-
-Fitting: a temperature (Guo et al., ICML 2017) and a log-linear pool (Genest & Zidek, Statistical Science 1986).
 """
 
 from collections.abc import Sequence

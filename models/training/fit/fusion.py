@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from ...errors import DataError
@@ -25,28 +25,6 @@ class PoolWeights(NamedTuple):
         """D log heatmaps (..., 121) -> their pool, log and normalised (..., 121)."""
         mixed = self.bias + np.tensordot(self.exponents, np.stack(log_heatmaps), axes=1)
         return mixed - logsumexp(mixed, axis=-1, keepdims=True)
-
-
-def fit_temperature(
-    log_heatmaps: NDArray[np.float64], targets: Targets, bounds: tuple[float, float] = (0.1, 10.0)
-) -> float:
-    """The T within ``bounds`` for which heatmaps proportional to h^(1/T), from ``log_heatmaps`` (n, 121), fit best.
-
-    Above 1: the heatmaps were too sure of themselves.
-
-    Raises:
-        DataError: no row counts, or rows that do not match.
-    """
-    stack, counting = _counting([log_heatmaps], targets)
-    bias = np.zeros(CELLS)
-
-    def loss(log_temperature: float) -> float:
-        return _loss(np.array([np.exp(-log_temperature)]), bias, stack, counting)[0]
-
-    found = minimize_scalar(
-        loss, bounds=(np.log(bounds[0]), np.log(bounds[1])), method="bounded", options={"xatol": 1e-4}
-    )
-    return float(np.exp(found.x))
 
 
 def fit_pool(

@@ -8,7 +8,6 @@ emission. Only the heatmap is exported; the other heads are what the network is 
 import io
 import warnings
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -143,9 +142,3 @@ def exported(networks: list[Network]) -> bytes:
             opset_version=_OPSET,
         )
     return buffer.getvalue()
-
-
-def parameters(network: Network) -> int:
-    """How many numbers the exported part of the network has learnt."""
-    teaching = ("teacher", "moods", "feelings")
-    return int(sum(np.prod(p.shape) for name, p in network.named_parameters() if name.split(".")[0] not in teaching))

@@ -239,7 +239,7 @@ def test_what_cannot_be_a_rating_is_refused(name: str, change: dict[str, NDArray
 def test_a_steady_listener_becomes_narrower_and_an_erratic_one_wider(rng: np.random.Generator) -> None:
     background = mixture(rng)
     adaptation = LinearAdaptation(
-        background, bases.bias_basis(background), ListenerPrior(np.zeros((2, 1)), 0.05 * np.eye(2), 0.1 * np.eye(2))
+        background, np.ones((K, 1)), ListenerPrior(np.zeros((2, 1)), 0.05 * np.eye(2), 0.1 * np.eye(2))
     )
     steady, erratic = adaptation.init(), adaptation.init()
     for i in range(20):

@@ -16,7 +16,6 @@ from valaro.models.bundle import FUSION
 from valaro.models.errors import DataError
 from valaro.models.training import train
 from valaro.models.training.cache import load_audio
-from valaro.models.training.corpus.decoding import heatmaps
 from valaro.models.training.corpus.examples import NEVER, Example
 from valaro.models.training.corpus.measure import ClipFeatures
 from valaro.models.training.datasets.labels import Points
@@ -26,6 +25,7 @@ from valaro.models.training.synthesis.speech import PROGRAM
 from valaro.streamer import Engine
 from valaro.streamer.cli import run
 
+from ..synthetic_bundle import folded_heatmaps
 from .conftest import CLIPS, SMALL, own_cache
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -150,7 +150,7 @@ def test_clips_told_out_of_fold_are_the_fold_s_and_told_by_the_decoders_without_
     assert [row.example.id for row in rows] == [e.id for e in examples if e.fold == 1]
     for row in rows:
         log_heatmap = row.told.log_heatmaps[row.told.names.index("aeg")]
-        np.testing.assert_allclose(np.exp(log_heatmap), heatmaps(bundle, row.example.heard, "aeg"), atol=1e-5)
+        np.testing.assert_allclose(np.exp(log_heatmap), folded_heatmaps(bundle, row.example.heard, "aeg"), atol=1e-5)
 
 
 def test_the_figures_are_those_of_the_live_chain(
@@ -160,7 +160,7 @@ def test_the_figures_are_those_of_the_live_chain(
     bundle = load_bundle(trained[0])
     for decoder in (FUSION, "aeg", "crf", "lstm"):
         samples = load_audio(folder / "4q" / "audio" / f"{examples[5].id}.opus")
-        scored = heatmaps(bundle, examples[5].heard, decoder)
+        scored = folded_heatmaps(bundle, examples[5].heard, decoder)
         engine = Engine(bundle, 24_000, decoder)
         live = np.stack([affect.heatmap.ravel() for affect in engine.push(samples) + engine.finish()])
         np.testing.assert_allclose(scored, live, atol=1e-5)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....acoustic.gmm import GMM
-from ....adaptation.regression import Ratings, added, no_ratings
 from ....bundle import Bundle
 from ....decoders.aeg import AffectiveGMM
 from ....errors import DataError
@@ -143,21 +142,6 @@ def soundtracks_panel(data: Path, *, known: bool = False, components: int = COMP
         )
 
     return Panel("soundtracks", theta, found.rater, found.track, va, background, frames if known else mixture.means)
-
-
-def standard_ratings(panel: Panel) -> list[Ratings]:
-    """Each listener's sums around the mean of the others who rated the same thing, with features 1, v, a of it.
-
-    ``fit_prior`` of those of soundtracks is ``personal_moved.STANDARD``.
-    """
-    count = np.bincount(panel.item)[panel.item, None]
-    total = np.stack([np.bincount(panel.item, axis)[panel.item] for axis in panel.va.T], axis=1)
-    others = (total - panel.va) / np.maximum(count - 1, 1)
-    sums = [no_ratings(3) for _ in range(panel.listeners)]
-    for row in np.flatnonzero(count[:, 0] > 1):
-        one = int(panel.listener[row])
-        sums[one] = added(sums[one], np.concatenate([[1.0], others[row]]), panel.va[row] - others[row], 1.0)
-    return sums
 
 
 def track_mixture(found: Soundtracks, components: int, seed: int) -> tuple[GMM, NDArray[np.float64]]:

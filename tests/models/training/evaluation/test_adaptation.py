@@ -18,7 +18,6 @@ from valaro.models.training.evaluation.adaptation.panels import (
     Panel,
     points_of_emotions,
     soundtracks_panel,
-    standard_ratings,
 )
 from valaro.models.training.fit.listener_prior import fit_prior
 
@@ -117,6 +116,18 @@ def test_the_prior_that_made_the_listeners_is_found_again() -> None:
     assert apart[0, 1] == apart[1, 3] == 0  # what is not affine varies by itself
     with pytest.raises(DataError, match="two of them"):
         fit_prior(listeners[:1])
+
+
+def standard_ratings(panel: Panel) -> list[Ratings]:
+    """Each listener's sums around the mean of the others who rated the same thing, with features 1, v, a of it."""
+    count = np.bincount(panel.item)[panel.item, None]
+    total = np.stack([np.bincount(panel.item, axis)[panel.item] for axis in panel.va.T], axis=1)
+    others = (total - panel.va) / np.maximum(count - 1, 1)
+    sums = [no_ratings(3) for _ in range(panel.listeners)]
+    for row in np.flatnonzero(count[:, 0] > 1):
+        one = int(panel.listener[row])
+        sums[one] = added(sums[one], np.concatenate([[1.0], others[row]]), panel.va[row] - others[row], 1.0)
+    return sums
 
 
 def test_the_shipped_constants_are_those_that_the_film_music_raters_give() -> None:

@@ -1,12 +1,9 @@
 """The lag of raters behind the music, where it is planted and known."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from valaro.models.errors import DataError
-from valaro.models.training.datasets.labels import Piece
-from valaro.models.training.evaluation.annotator_lag import Lag, annotator_lag, panel
+from valaro.models.training.evaluation.annotator_lag import Lag, annotator_lag
 
 PLANTED = 5  # emissions: 2.5 s
 
@@ -86,10 +83,3 @@ def test_pieces_that_say_nothing_are_left_out() -> None:
 def test_too_little_or_misaligned_is_refused(features: list, traces: list, message: str) -> None:
     with pytest.raises(DataError, match=message):
         annotator_lag(features, traces)
-
-
-def test_the_panel_of_a_piece_is_its_mean_at_each_emission() -> None:
-    valence = np.array([[0.0, 0.5], [1.0, 0.5]])
-    piece = Piece("p", Path("p.mid"), 0, 2.0, np.array([0.0, 1.0, 2.0]), valence, -valence)
-    assert panel(piece).tolist() == [[0.5, -0.5]] * 4
-    assert panel(piece, 3).shape == (3, 2)

@@ -132,7 +132,7 @@ def test_egemaps_are_those_of_opensmile_and_cached(tmp_path: Path, monkeypatch: 
     assert list(skipped) == ["broken"]
     smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
     expected = smile.process_file(tmp_path / "a.wav").to_numpy()[0]
-    assert found["a"].shape == (baselines.EGEMAPS,)
+    assert found["a"].shape == (88,)
     assert found["a"] == pytest.approx(expected, rel=1e-5, abs=1e-6)
     monkeypatch.setattr(opensmile.Smile, "process_signal", None)  # from here on only the cache can answer
     assert np.array_equal(baselines.egemaps(audio[:1])[0]["a"], found["a"])

@@ -13,7 +13,7 @@ import pytest
 from valaro.models import Bundle, load_bundle
 from valaro.models.bundle import FUSION
 from valaro.models.errors import DataError
-from valaro.models.training.corpus.decoding import heatmaps, pooled
+from valaro.models.training.corpus.decoding import pooled
 from valaro.models.training.corpus.examples import Example, gather
 from valaro.models.training.datasets.labels import Trace
 from valaro.models.training.evaluation import cross_validation, evaluate, scoring
@@ -23,6 +23,7 @@ from valaro.models.training.fit.bundle import fit
 from valaro.models.training.recipe import SETS
 from valaro.streamer.cli import run
 
+from ...synthetic_bundle import folded_heatmaps
 from .. import synthetic
 from ..conftest import CLIPS, SMALL
 from ..test_train import learnt, piece, quietly, relabelled
@@ -218,7 +219,7 @@ def test_a_bundle_is_scored_as_it_is_and_nothing_is_learnt(
     assert learnt(said) == 0
     assert not any("fitting" in line for line in said)
     for decoder in DECODERS:
-        streams = [heatmaps(bundle, e.heard, decoder) for e in examples]
+        streams = [folded_heatmaps(bundle, e.heard, decoder) for e in examples]
         expected = scoring.score_clips([cross_validation.item_of(e) for e in examples], streams)
         # Folds of four clips each: the mean over folds is that over clips.
         assert report["figures"][decoder]["4q"]["accuracy"]["mean"] == pytest.approx(expected["accuracy"])

@@ -149,12 +149,17 @@ def test_gradient_agrees_with_finite_differences(rng: np.random.Generator) -> No
     assert np.concatenate([exponents, bias]) == pytest.approx(approx_fprime(x, value, 1e-7), abs=2e-6)
 
 
+def temperature(logs: np.ndarray, targets: Targets) -> float:
+    """Of one decoder: its exponent is 1 / T (Guo et al., ICML 2017)."""
+    return 1 / float(fusion.fit_pool([logs], targets, ridge=1e-9).exponents[0])
+
+
 def test_planted_temperature_is_recovered(rng: np.random.Generator) -> None:
     logs = blobs(rng, 600)
     item = rated(drawn(rng, np.exp(logs), 10))
     targets = targets_of(item, 600)
-    assert fusion.fit_temperature(normalised(2.5 * logs), targets) == pytest.approx(2.5, rel=0.05)
-    assert fusion.fit_temperature(normalised(0.5 * logs), targets) == pytest.approx(0.5, rel=0.05)
+    assert temperature(normalised(2.5 * logs), targets) == pytest.approx(2.5, rel=0.05)
+    assert temperature(normalised(0.5 * logs), targets) == pytest.approx(0.5, rel=0.05)
 
 
 def test_planted_temperature_is_recovered_from_quadrants_alone(rng: np.random.Generator) -> None:
@@ -162,7 +167,7 @@ def test_planted_temperature_is_recovered_from_quadrants_alone(rng: np.random.Ge
     truth = [int(rng.choice(4, p=q / q.sum())) for q in grid.quadrants(np.exp(logs))]
     items = [Item(str(i), "4q", str(i), 0, quadrant=q) for i, q in enumerate(truth)]
     targets = all_targets([targets_of(item, 1) for item in items])
-    assert fusion.fit_temperature(normalised(2 * logs), targets) == pytest.approx(2.0, rel=0.15)
+    assert temperature(normalised(2 * logs), targets) == pytest.approx(2.0, rel=0.15)
 
 
 def test_planted_pool_is_recovered(rng: np.random.Generator) -> None:
@@ -213,4 +218,4 @@ def test_rows_that_do_not_match_or_count_are_refused(rng: np.random.Generator) -
         fusion.fit_pool([blobs(rng, 5)], targets)
     silent = Targets(targets.mask, targets.region, np.zeros(4))
     with pytest.raises(DataError, match="positive weight"):
-        fusion.fit_temperature(blobs(rng, 4), silent)
+        fusion.fit_pool([blobs(rng, 4)], silent)

@@ -13,6 +13,8 @@ from valaro.models.grid import CELL_AROUSAL, CELL_VALENCE, CELLS, QUADRANT_SHARE
 from valaro.models.training.fit.crf import Labelled, _Problem, fit_crf, walkable
 from valaro.models.training.recipe import CRFSettings, Objective
 
+from ...synthetic_bundle import path_log_likelihood
+
 F = 3
 
 
@@ -107,7 +109,7 @@ def test_the_gradient_is_the_finite_difference(objective: Objective, kind: str) 
 
 def test_the_value_of_paths_is_their_likelihood_and_of_filter_that_of_the_points() -> None:
     clips, model = rated(2), planted()
-    expected = sum(float(model.log_likelihood(c.x, np.asarray(c.labels)).mean()) for c in clips)
+    expected = sum(float(path_log_likelihood(model, c.x, np.asarray(c.labels)).mean()) for c in clips)
     weights = np.concatenate([model.unary.ravel(), model.bias, model.start, model.pair_weight])
     penalty = 0.5 * 1e-2 * sum(np.sum(w**2) for w in (model.bias, model.start, model.pair_weight))
     assert _Problem(clips, model, (0, 0, 0), "paths").loss(weights)[0] == pytest.approx(penalty - expected)
