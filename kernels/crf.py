@@ -28,8 +28,13 @@ _OUT1, _OUT2 = types.Array(types.float64, 1, "C"), types.Array(types.float64, 2,
 def filter_step(log_potentials: F64, reach: F64, source: I64, target: I64, factor: F64, out: F64, onward: F64) -> float:
     """One step of the filter: log_potentials and reach (n,) -> out and onward (n,); returns the log of its scale.
 
-    out: p(y_t | x_1..t), sums to 1; onward: what reaches each cell of the next step. Where no cell is possible, both
-    are all zero and the return value is minus infinity.
+    Parameters
+    ----------
+    out
+        p(y_t | x_1..t), sums to 1
+    onward
+        What reaches each cell of the next step. Where no cell is possible, both are all zero and the return value is
+        minus infinity.
     """
     cells = out.shape[0]
     peak = -np.inf
@@ -52,7 +57,7 @@ def filter_step(log_potentials: F64, reach: F64, source: I64, target: I64, facto
 
 @kernel(_F64(_M, _I, _I, _V, _OUT2, _OUT2))
 def forward(log_potentials: F64, source: I64, target: I64, factor: F64, reach: F64, out: F64) -> float:
-    """log Z of a chain; the first row of reach is given, the others are written.
+    """The log partition function log Z of a chain; the first row of reach is given, the others are written.
 
     out (T, n): p(y_t | x_1..t). Returns minus infinity, with out unfinished, where no path is possible.
     """

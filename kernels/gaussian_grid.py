@@ -89,7 +89,7 @@ def renormalise_cells(means: F64, edges: F64, masses: F64) -> None:
 
 @kernel(types.void(_given(1), _given(2), _result(1)))
 def mix_cells(theta: F64, masses: F64, out: F64) -> None:
-    """out (C,) = theta (K,) @ masses (K, C), scaled to sum to 1; uniform where there is nothing to scale."""
+    """Write out (C,) = theta (K,) @ masses (K, C), scaled to sum to 1; uniform where there is nothing to scale."""
     cells = masses.shape[1]
     for c in range(cells):
         out[c] = 0.0

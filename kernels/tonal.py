@@ -122,22 +122,22 @@ def spectral_peaks(power: F32, first: int, last: int, bin_hz: Real, floor: Real,
     largest = np.float32(0.0)
     for j in range(at.shape[0]):
         largest = max(largest, at[j])
-    found = 0
+    count = 0
     if largest <= 1e-20:
-        return found
+        return count
     least = largest * floor
     weakest = 0
     for j in range(at.shape[0]):
         p = at[j]
         if p < least or p <= before[j] or p < after[j]:
             continue
-        slot = found
-        if found == capacity:
+        slot = count
+        if count == capacity:
             if np.sqrt(p) <= amplitude[weakest]:
                 continue
             slot = weakest
         else:
-            found += 1
+            count += 1
         left = np.log(before[j] + 1e-20)
         mid = np.log(p)
         right = np.log(after[j] + 1e-20)
@@ -145,14 +145,14 @@ def spectral_peaks(power: F32, first: int, last: int, bin_hz: Real, floor: Real,
         shift = 0.5 * (left - right) / bend if bend < -1e-9 else 0.0
         hz[slot] = (first + j + shift) * bin_hz
         amplitude[slot] = np.exp(0.5 * (mid - 0.25 * (left - right) * shift))
-        if found == capacity:
+        if count == capacity:
             weakest = 0
             for k in range(1, capacity):
                 if amplitude[k] < amplitude[weakest]:
                     weakest = k
             # What is surely weaker need not be looked at: a branch that is foreseen, where a maximum is not.
             least = max(least, np.float32(0.999999) * amplitude[weakest] * amplitude[weakest])
-    return found
+    return count
 
 
 @kernel("float32(float32[::1], float32[::1], int64)")
@@ -211,7 +211,7 @@ def partials(
     At most ``capacity`` of them; ``energy`` is that of the whole spectrum.
     """
     hz, amplitude = np.empty(capacity, np.float32), np.empty(capacity, np.float32)
-    found = spectral_peaks(power, first, last, bin_hz, floor, hz, amplitude)
-    out[0] = roughness(hz, amplitude, found)
-    out[1] = tonalness(amplitude, found, energy)
-    register(hz, amplitude, found, out[2:])
+    count = spectral_peaks(power, first, last, bin_hz, floor, hz, amplitude)
+    out[0] = roughness(hz, amplitude, count)
+    out[1] = tonalness(amplitude, count, energy)
+    register(hz, amplitude, count, out[2:])

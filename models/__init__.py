@@ -1,4 +1,17 @@
-"""Statistics: states, steps, fitting and files. ``load_bundle()`` reads the default model."""
+"""Statistics: states, steps, fitting and files. ``load_bundle()`` reads the default model.
+
+- ``tracker``: from sound to heatmaps, the stateful chain that the engine steps through.
+- ``bundle``: a model on disk.
+- ``snapshot``: a chain's memory as plain arrays, and back.
+- ``grid``: the valence-arousal plane as cells.
+- ``features``: from blocks of sound to the acoustic vector.
+- ``acoustic``: from the acoustic vector to what sounds.
+- ``decoders``: from what was heard to a heatmap.
+- ``adaptation``: how a listener's ratings change the heatmap.
+- ``training``: fitting and judging models; nothing of it runs live.
+- ``weights``: the bundle that ships with Valaro.
+- ``errors``: the root of all errors, and those of the models.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -32,7 +32,7 @@ from .features.frame import BLOCK, LAYOUT, RATE
 SCHEMA = 2
 FUSION = "fusion"  # the pool of all, by name
 _MANIFEST = "manifest.json"
-_AEG, _CRF, _LSTM, _POOL, _JUDGE = "aeg.npz", "crf.npz", "lstm.onnx", "pools.npz", "activity.npz"
+_AEG, _CRF, _LSTM, _POOL, _ACTIVITY = "aeg.npz", "crf.npz", "lstm.onnx", "pools.npz", "activity.npz"
 _RETRAIN = "reinstall Valaro, or train one with `valaro train`"
 _MOST = 500_000_000  # bytes of arrays in one file, far more than any has: what is small on disk may unpack to any size
 
@@ -68,10 +68,15 @@ class Bundle:
 
     ``half_life`` (of the topic posterior) is in seconds; ``prior_seconds`` is how many seconds of music outweigh the
     prior over topics. ``crf`` and ``lstm`` may be absent. ``pools``: the calibrated heatmap by name, of one decoder
-    (its own name) or of several (``fusion``). ``judge`` tells music from speech and noise; without one all sound is
+    (its own name) or of several (``fusion``). ``activity_classifier`` tells music from
+    speech and noise; without one all sound is
     music.
     ``card`` holds what the manifest says beside that: what it was trained on, its figures, its licence.
-    Raises ValueError for a pool of decoders that are not there, or of another mixture.
+
+    Raises
+    ------
+    ValueError
+        For a pool of decoders that are not there, or of another mixture.
     """
 
     projection: Projection
@@ -82,7 +87,7 @@ class Bundle:
     crf: CRF | None = None
     lstm: LSTM | None = None
     pools: dict[str, Pool] = field(default_factory=dict)
-    judge: ActivityClassifier | None = None
+    activity_classifier: ActivityClassifier | None = None
     card: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,18 +106,22 @@ class Bundle:
     @cached_property
     def decoders(self) -> dict[str, Decoder[Any]]:
         """The decoders by name: ``aeg``, and ``crf`` and ``lstm`` where there are such."""
-        found: dict[str, Decoder[Any]] = {"aeg": AEG(self.affective)}
+        decoders: dict[str, Decoder[Any]] = {"aeg": AEG(self.affective)}
         if self.crf is not None:
-            found["crf"] = _Chain(self.crf)
+            decoders["crf"] = _Chain(self.crf)
         if self.lstm is not None:
-            found["lstm"] = self.lstm
-        return found
+            decoders["lstm"] = self.lstm
+        return decoders
 
     def pool(self, decoder: str = FUSION) -> Pool:
         """How the heatmap of one decoder, or the fusion of all, is made.
 
         Where nothing was calibrated a decoder's heatmap is taken as it is, and the fusion is the AEG decoder's.
-        Raises BundleError for a decoder that is not there.
+
+        Raises
+        ------
+        BundleError
+            For a decoder that is not there.
         """
         if decoder in self.pools:
             return self.pools[decoder]
@@ -137,18 +146,20 @@ class Bundle:
             )
         }
         if self.crf is not None:
-            files[_CRF] = _packed(**{each.name: getattr(self.crf, each.name) for each in fields(self.crf)})
+            files[_CRF] = _packed(**{part.name: getattr(self.crf, part.name) for part in fields(self.crf)})
         if self.lstm is not None:
             files[_LSTM] = self.lstm.model
         if self.pools:
             parts = {
-                f"{name}.{each.name}": getattr(pool, each.name)
+                f"{name}.{part.name}": getattr(pool, part.name)
                 for name, pool in sorted(self.pools.items())
-                for each in fields(pool)
+                for part in fields(pool)
             }
             files[_POOL] = _packed(**{key: np.asarray(value) for key, value in parts.items()})
-        if self.judge is not None:
-            files[_JUDGE] = _packed(**{each.name: getattr(self.judge, each.name) for each in fields(self.judge)})
+        if self.activity_classifier is not None:
+            files[_ACTIVITY] = _packed(
+                **{part.name: getattr(self.activity_classifier, part.name) for part in fields(self.activity_classifier)}
+            )
         manifest = {
             "schema": SCHEMA,
             "layout": LAYOUT,
@@ -158,7 +169,7 @@ class Bundle:
             "card": self.card,
         }
         path.mkdir(parents=True, exist_ok=True)
-        for name in (_AEG, _CRF, _LSTM, _POOL, _JUDGE):
+        for name in (_AEG, _CRF, _LSTM, _POOL, _ACTIVITY):
             if name in files:
                 (path / name).write_bytes(files[name])
             else:
@@ -180,8 +191,10 @@ def default_path() -> Path:
 def load_bundle(path: str | Path | None = None) -> Bundle:
     """Read and verify a bundle; None reads the default one.
 
-    Raises:
-        BundleError: it is missing, altered, incomplete, or of another version.
+    Raises
+    ------
+    BundleError
+        It is missing, altered, incomplete, or of another version.
     """
     root = default_path() if path is None else Path(path)
     manifest = _manifest(root)
@@ -202,7 +215,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
             crf=_crf(root, manifest) if _CRF in manifest["files"] else None,
             lstm=LSTM(_verified(root, manifest, _LSTM)) if _LSTM in manifest["files"] else None,
             pools=_pools(root, manifest) if _POOL in manifest["files"] else {},
-            judge=_judge(root, manifest) if _JUDGE in manifest["files"] else None,
+            activity_classifier=_activity_classifier(root, manifest) if _ACTIVITY in manifest["files"] else None,
             card=dict(manifest.get("card", {})),
         )
         _check_shapes(bundle)
@@ -217,21 +230,21 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
 
 def _crf(root: Path, manifest: Mapping[str, Any]) -> CRF:
     arrays = _unpacked(root, manifest, _CRF)
-    return CRF(**{each.name: arrays[each.name] for each in fields(CRF)})
+    return CRF(**{part.name: arrays[part.name] for part in fields(CRF)})
 
 
-def _judge(root: Path, manifest: Mapping[str, Any]) -> ActivityClassifier:
-    arrays = _unpacked(root, manifest, _JUDGE)
-    return ActivityClassifier(**{each.name: arrays[each.name] for each in fields(ActivityClassifier)})
+def _activity_classifier(root: Path, manifest: Mapping[str, Any]) -> ActivityClassifier:
+    arrays = _unpacked(root, manifest, _ACTIVITY)
+    return ActivityClassifier(**{part.name: arrays[part.name] for part in fields(ActivityClassifier)})
 
 
 def _pools(root: Path, manifest: Mapping[str, Any]) -> dict[str, Pool]:
     arrays = _unpacked(root, manifest, _POOL)
-    found = {}
+    pools = {}
     for name in sorted({key.split(".")[0] for key in arrays}):
-        names, *values = (arrays[f"{name}.{each.name}"] for each in fields(Pool))
-        found[name] = Pool(tuple(names.tolist()), *values)
-    return found
+        names, *values = (arrays[f"{name}.{part.name}"] for part in fields(Pool))
+        pools[name] = Pool(tuple(names.tolist()), *values)
+    return pools
 
 
 def _manifest(root: Path) -> Mapping[str, Any]:
@@ -278,7 +291,7 @@ def _unpacked(root: Path, manifest: Mapping[str, Any], name: str) -> dict[str, N
     data = _verified(root, manifest, name)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(each.file_size for each in archive.infolist()) > _MOST:
+            if sum(member.file_size for member in archive.infolist()) > _MOST:
                 raise ValueError("too large")
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
@@ -292,7 +305,7 @@ def _unpacked(root: Path, manifest: Mapping[str, Any], name: str) -> dict[str, N
 def _plain(error: object) -> str:
     """What is wrong on one line of text that a terminal can show."""
     words = " ".join(str(error).split())[:300]
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in words)
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in words)
 
 
 def _check_shapes(bundle: Bundle) -> None:

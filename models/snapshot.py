@@ -22,9 +22,16 @@ def snapshot(template: Any, state: Any) -> dict[str, NDArray[Any]]:
 def restored(template: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     """The state that :func:`snapshot` took, in the structure of ``template``.
 
-    Raises ValueError, one line, unless each part is there with the template's kind and shape, and nothing else is,
-    and every number is finite. Where the template has None, an array of floats may be.
+    Where the template has None, an array of floats may be.
 
+    Raises
+    ------
+    ValueError
+        One line, unless each part is there with the template's kind and shape, and nothing else is, and every number
+        is finite.
+
+    Examples
+    --------
     >>> restored((0.0, None), snapshot((0.0, None), (2.5, None)))
     (2.5, None)
     """
@@ -56,10 +63,10 @@ def _rebuilt(template: Any, arrays: dict[str, NDArray[Any]], path: str) -> Any:
         return None if path not in arrays else _sound(arrays.pop(path), path)
     if path not in arrays:
         raise ValueError(f"{path} is missing")
-    found, like = _sound(arrays.pop(path), path), np.asarray(template)
-    if found.shape != like.shape or found.dtype != like.dtype:
-        raise ValueError(f"{path} is {found.dtype}{found.shape}, expected {like.dtype}{like.shape}")
-    return found if isinstance(template, np.ndarray) else found.item()
+    array, like = _sound(arrays.pop(path), path), np.asarray(template)
+    if array.shape != like.shape or array.dtype != like.dtype:
+        raise ValueError(f"{path} is {array.dtype}{array.shape}, expected {like.dtype}{like.shape}")
+    return array if isinstance(template, np.ndarray) else array.item()
 
 
 def _sound(array: NDArray[Any], path: str) -> NDArray[Any]:

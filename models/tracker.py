@@ -182,7 +182,7 @@ class TrackerState(NamedTuple):
     decoders: DecoderMemory
     heatmap: NDArray[np.float64]  # (121,) at the last emission
     vector: NDArray[np.float32]  # (texture.SIZE,) at the last block
-    judge: ActivityState  # whether it is music; where the bundle has no judge, all sound is
+    judge: ActivityState  # whether it is music; where the bundle has no activity classifier, all sound is
     past: tuple[tuple[DecoderMemory, TopicState], ...]  # of the last emissions that were taken for music
 
 
@@ -245,9 +245,9 @@ class Tracker:
         )
         return (self._emit(new, weight) if len(new.log_mel) == BLOCKS else new), features
 
-    def _gate_open(self, judge: ActivityState) -> bool:
+    def _gate_open(self, belief: ActivityState) -> bool:
         """Whether what sounds may move the heatmap."""
-        return self._policy == "pass" or judge.verdict == MUSIC
+        return self._policy == "pass" or belief.verdict == MUSIC
 
     def _topics(self, state: TrackerState, vector: NDArray[np.float32], weight: float) -> TopicState:
         if self._gate_open(state.judge):
@@ -257,11 +257,11 @@ class Tracker:
         return self._bundle.topics.step(state.topics, np.zeros((1, state.topics.mass.size)), np.zeros(1))
 
     def _emit(self, state: TrackerState, weight: float) -> TrackerState:
-        judge, memory, topics, past = state.judge, state.decoders, state.topics, state.past
-        classifier = self._bundle.judge
+        belief, memory, topics, past = state.judge, state.decoders, state.topics, state.past
+        classifier = self._bundle.activity_classifier
         if classifier is not None:
-            judge = classifier.step(judge, state.vector, weight)
-        is_open = self._gate_open(judge)
+            belief = classifier.step(belief, state.vector, weight)
+        is_open = self._gate_open(belief)
         if not is_open and past:
             memory, topics = past[0]
             past = ()
@@ -277,7 +277,7 @@ class Tracker:
             active=False,
             decoders=memory,
             heatmap=pooled_heatmap(self._pool, memory.log_heatmaps, evidence.theta, memory.presence, neutral),
-            judge=judge,
+            judge=belief,
             past=past,
         )
 

@@ -44,11 +44,23 @@ def init() -> ActivityState:
 class ActivityClassifier:
     """``step(state, vector, weight) -> state``, once an emission, from :func:`init` on.
 
-    mean, scale: (V,), V = texture.SIZE, scale positive: z = (x - mean) / scale, held within +-LIMIT.
-    hidden: (V, H), hidden_bias: (H,), output: (H, 3), output_bias: (3,): log p(x | class) up to a constant is
-    tanh(z @ hidden + hidden_bias) @ output + output_bias. All finite.
+    Parameters
+    ----------
+    mean, scale
+        (V,), V = texture.SIZE, scale positive: z = (x - mean) / scale, held within +-LIMIT.
+    hidden
+        (V, H)
+    hidden_bias
+        (H,)
+    output
+        (H, 3)
+    output_bias
+        (3,): log p(x | class) up to a constant is tanh(z @ hidden + hidden_bias) @ output + output_bias. All finite.
 
-    Raises ValueError for shapes that do not belong together and values that cannot be.
+    Raises
+    ------
+    ValueError
+        For shapes that do not belong together and values that cannot be.
     """
 
     mean: NDArray[np.float32]
@@ -59,18 +71,20 @@ class ActivityClassifier:
     output_bias: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            object.__setattr__(self, each.name, np.ascontiguousarray(getattr(self, each.name), dtype=np.float32))
+        for part in fields(self):
+            object.__setattr__(self, part.name, np.ascontiguousarray(getattr(self, part.name), dtype=np.float32))
         H = self.hidden_bias.size
         shapes: dict[str, tuple[int, ...]] = {"mean": (texture.SIZE,), "scale": (texture.SIZE,), "hidden_bias": (H,)}
         shapes |= {"hidden": (texture.SIZE, H), "output": (H, len(CLASSES)), "output_bias": (len(CLASSES),)}
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} of a judge has shape {getattr(self, name).shape}, expected {shape}")
-        if not all(np.isfinite(getattr(self, each.name)).all() for each in fields(self)):
-            raise ValueError("a judge has values that are not finite")
+                raise ValueError(
+                    f"{name} of an activity classifier has shape {getattr(self, name).shape}, expected {shape}"
+                )
+        if not all(np.isfinite(getattr(self, part.name)).all() for part in fields(self)):
+            raise ValueError("an activity classifier has values that are not finite")
         if not np.all(self.scale > 0):
-            raise ValueError("scale of a judge must be positive")
+            raise ValueError("scale of an activity classifier must be positive")
 
     def scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log likelihoods of music, speech and noise up to a constant of each: vectors (..., V) -> (..., 3)."""

@@ -1,4 +1,4 @@
-"""The acoustic Gaussian mixture (AEG Eqs. 1-2): a universal background model of feature frames, and its fitting."""
+"""The acoustic Gaussian mixture (AEG Eqs. 1-2): a universal background model of feature frames."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,12 +23,19 @@ class GMM:
     float32 frames are projected in float32 and summed in float64: on frames of unit variance and covariances of
     condition up to 1e4, posteriors are within 1e-3 of the float64 path, which agrees with scikit-learn to 1e-10.
 
-    weights: (K,), non-negative, scaled to sum to 1.
-    means: (K, D).
-    covariances: (K, D, D) for kind "full", (K, D) variances for "diag"; positive definite.
+    Parameters
+    ----------
+    weights
+        (K,), non-negative, scaled to sum to 1.
+    means
+        (K, D).
+    covariances
+        (K, D, D) for kind "full", (K, D) variances for "diag"; positive definite.
 
-    Raises ValueError for shapes that do not belong together, and at its first use for a covariance that is not
-    positive definite.
+    Raises
+    ------
+    ValueError
+        For shapes that do not belong together, and at its first use for a covariance that is not positive definite.
     """
 
     weights: NDArray[np.float64]
@@ -52,10 +59,12 @@ class GMM:
 
     @property
     def components(self) -> int:
+        """K."""
         return self.means.shape[0]
 
     @property
     def dimensions(self) -> int:
+        """D."""
         return self.means.shape[1]
 
     @cached_property
@@ -99,7 +108,7 @@ class GMM:
         }
 
     def log_joint(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        """log pi_k + log N(x | m_k, S_k): frames (n, D), float32 or float64 -> (n, K)."""
+        """The joint log pi_k + log N(x | m_k, S_k): frames (n, D), float32 or float64 -> (n, K)."""
         x = _frames(x)
         if x.shape[1] != self.dimensions:
             raise ValueError(f"frames have {x.shape[1]} features, the mixture {self.dimensions}")

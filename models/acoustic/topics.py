@@ -24,11 +24,19 @@ class Topics:
     weight 0 (silence) adds nothing while forgetting goes on, so that theta drifts to the prior pi by itself.
     Without forgetting (half_life infinite) and with tau = 0 this is Eq. 3 itself.
 
-    prior: pi (K,), sums to 1: the acoustic mixture's weights.
-    half_life: seconds of stream after which a frame counts half; may be infinite.
-    frame_period: seconds from one frame to the next.
-    tau: prior count in frames: how much music outweighs the prior.
+    Parameters
+    ----------
+    prior
+        pi (K,), sums to 1: the acoustic mixture's weights.
+    half_life
+        Seconds of stream after which a frame counts half; may be infinite.
+    frame_period
+        Seconds from one frame to the next.
+    tau
+        Prior count in frames: how much music outweighs the prior.
 
+    Examples
+    --------
     >>> topics = Topics(np.array([0.5, 0.5]), half_life=0.02, frame_period=0.02, tau=1.0)
     >>> state = topics.step(topics.init(), np.array([[1.0, 0.0]]), np.array([1.0]))
     >>> topics.theta(state).tolist()

@@ -30,7 +30,10 @@ class Adaptation(Protocol[State]):
     def rate(self, state: State, theta: NDArray[np.float64], va: NDArray[np.float64], weight: float = 1.0) -> State:
         """Take in one rating: theta (K,) of what was heard, sums to 1; va (2,) in [-1, 1]; the state is not changed.
 
-        Raises ValueError for a rating outside the plane or a theta that is not a distribution of K components.
+        Raises
+        ------
+        ValueError
+            For a rating outside the plane or a theta that is not a distribution of K components.
         """
         ...
 
@@ -92,7 +95,13 @@ class Listening(Protocol[State]):
 
 
 def check_rating(theta: NDArray[np.float64], va: NDArray[np.float64], weight: float, components: int) -> None:
-    """Raises ValueError for what cannot be a rating."""
+    """Refuse what cannot be a rating.
+
+    Raises
+    ------
+    ValueError
+        For a theta that is no distribution of ``components``, VA outside the plane, or a weight that is not positive.
+    """
     if theta.shape != (components,) or not (np.isfinite(theta).all() and theta.min() >= 0):
         raise ValueError(f"the theta of a rating must be ({components},), finite and not negative")
     if abs(float(theta.sum()) - 1.0) > 1e-3:

@@ -1,4 +1,4 @@
-"""What moves together in a listener: features of the components, for ``personal.LinearAdaptation``."""
+"""What moves together in a listener: features of the components, for ``gaussians.LinearAdaptation``."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,10 @@ def mllr_basis(background: AffectiveGMM) -> NDArray[np.float64]:
 def class_basis(background: AffectiveGMM, classes: NDArray[np.integer]) -> NDArray[np.float64]:
     """A global affine map, and on top of it one for each class of components: (K, 3 + 3 C).
 
-    classes: (K,), 0..C-1. Without ratings of a class its own map stays at the prior, and the global one speaks for it.
+    Parameters
+    ----------
+    classes
+        (K,), 0..C-1. Without ratings of a class its own map stays at the prior, and the global one speaks for it.
     """
     shared = mllr_basis(background)
     member = np.eye(int(classes.max()) + 1)[classes]

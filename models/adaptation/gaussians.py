@@ -6,9 +6,9 @@ fixed features of component k and W (2, F) is the listener. A rating of theta is
     e = sum_k theta_k mu_k + W phi(theta) + noise,   phi(theta) = sum_k theta_k phi_k,   noise ~ N(0, R),
 
 so that with a Gaussian prior over W, learnt from other listeners, everything is in closed form. The features say what
-moves together (``models.personal_basis``): one constant is a bare bias; (1, v, a) of each mean is MLLR, an affine map
+moves together (``models.adaptation.basis``): one constant is a bare bias; (1, v, a) of each mean is MLLR, an affine map
 of the plane; smooth functions over the components tie neighbours. MAP in the sense of speaker verification, each
-component by its own share of the ratings, is ``models.personal_map``.
+component by its own share of the ratings, is ``models.adaptation.map``.
 """
 
 from dataclasses import dataclass
@@ -32,8 +32,20 @@ class LinearAdaptation:
 
     A rating costs O(K F + F^2), what is asked of a state O(K F^2 + F^3).
 
-    basis: (K, F), F a handful. prior: of the same F. Raises ValueError where they do not belong together.
+    Parameters
+    ----------
+    basis
+        (K, F), F a handful.
+    prior
+        Of the same F.
 
+    Raises
+    ------
+    ValueError
+        Where they do not belong together.
+
+    Examples
+    --------
     >>> one = AffectiveGMM(np.zeros((1, 2)), np.eye(2)[None])
     >>> bias = LinearAdaptation(one, np.ones((1, 1)), ListenerPrior(np.zeros((2, 1)), np.eye(2), np.eye(2)))
     >>> state = bias.rate(bias.init(), np.ones(1), np.array([0.5, -0.5]))
@@ -54,17 +66,21 @@ class LinearAdaptation:
             raise ValueError(f"a basis of {self.basis.shape}, expected {expected}, finite")
 
     def init(self) -> Ratings:
+        """No ratings: the background."""
         return regression.no_ratings(self.basis.shape[1])
 
     def rate(self, state: Ratings, theta: NDArray[np.float64], va: NDArray[np.float64], weight: float = 1.0) -> Ratings:
+        """As ``Adaptation.rate``."""
         check_rating(theta, va, weight, self.background.components)
         return regression.added(state, theta @ self.basis, va - theta @ self.background.means, weight)
 
     def undo(self, state: Ratings, theta: NDArray[np.float64], va: NDArray[np.float64], weight: float = 1.0) -> Ratings:
+        """As ``Adaptation.undo``."""
         check_rating(theta, va, weight, self.background.components)
         return regression.added(state, theta @ self.basis, va - theta @ self.background.means, -weight)
 
     def faded(self, state: Ratings, share: float) -> Ratings:
+        """As ``Adaptation.faded``."""
         return regression.faded(state, share)
 
     def posterior(self, state: Ratings) -> Posterior:
@@ -77,13 +93,13 @@ class LinearAdaptation:
         A Gaussian of the background holds what listeners differ by (prior covariance) and what one scatters by
         (noise): each axis is scaled by the root of what is left of that sum. Means stay inside the plane.
         """
-        found = self.posterior(state)
+        posterior = self.posterior(state)
         before = np.diagonal(
             regression.variance(self.prior.covariance, self.basis) + self.prior.noise, axis1=1, axis2=2
         )
-        now = np.diagonal(regression.variance(found.covariance, self.basis) + found.noise, axis1=1, axis2=2)
+        now = np.diagonal(regression.variance(posterior.covariance, self.basis) + posterior.noise, axis1=1, axis2=2)
         scale = np.sqrt(np.maximum(now, 1e-6) / before)  # (K, 2)
-        means = np.clip(self.background.means + self.basis @ found.mean.T, -1.0, 1.0)
+        means = np.clip(self.background.means + self.basis @ posterior.mean.T, -1.0, 1.0)
         return AffectiveGMM(means, self.background.covariances * scale[:, :, None] * scale[:, None, :])
 
     def weights(self, state: Ratings) -> NDArray[np.float64]:
@@ -124,6 +140,7 @@ class Reweighting(Generic[State]):
     adaptation: Adaptation[State]
 
     def init(self) -> State:
+        """No ratings."""
         return self.adaptation.init()
 
     def rate(
@@ -134,6 +151,7 @@ class Reweighting(Generic[State]):
         va: NDArray[np.float64],
         weight: float = 1.0,
     ) -> State:
+        """As ``Listening.rate``; the heatmap is not learnt from."""
         del log_heatmap
         return self.adaptation.rate(state, theta, va, weight)
 
@@ -145,14 +163,17 @@ class Reweighting(Generic[State]):
         va: NDArray[np.float64],
         weight: float = 1.0,
     ) -> State:
+        """As ``Listening.undo``."""
         del log_heatmap
         return self.adaptation.undo(state, theta, va, weight)
 
     def faded(self, state: State, share: float) -> State:
+        """As ``Listening.faded``."""
         return self.adaptation.faded(state, share)
 
     def heatmap(
         self, state: State, theta: NDArray[np.float64], log_heatmap: NDArray[np.float64]
     ) -> NDArray[np.float64]:
+        """As ``Listening.heatmap``."""
         affective, weights = self.adaptation.affective(state), self.adaptation.weights(state)
         return reweighted(log_heatmap, theta, self.adaptation.background, affective, weights)

@@ -29,7 +29,17 @@ class MovedHeatmaps:
     Against reweighting by the ratio of personal to background AEG heatmaps (``personal.reweighted``): that moves the
     heatmap by what the AEG decoder gets wrong, this by what the emitted heatmap gets wrong.
 
-    basis: (K, B), B may be 0. prior: of 3 + B features. Raises ValueError where they do not belong together.
+    Parameters
+    ----------
+    basis
+        (K, B), B may be 0.
+    prior
+        Of 3 + B features.
+
+    Raises
+    ------
+    ValueError
+        Where they do not belong together.
     """
 
     basis: NDArray[np.float64]
@@ -61,7 +71,12 @@ class MovedHeatmaps:
     ) -> Ratings:
         """Take in one rating of what was heard: theta (K,), its log heatmap (121,) before moving; va (2,) in [-1, 1].
 
-        The state is not changed. Raises ValueError for what cannot be a rating.
+        The state is not changed.
+
+        Raises
+        ------
+        ValueError
+            For what cannot be a rating.
         """
         return self._added(state, theta, log_heatmap, va, weight, 1.0)
 
@@ -73,7 +88,13 @@ class MovedHeatmaps:
         va: NDArray[np.float64],
         weight: float = 1.0,
     ) -> Ratings:
-        """Take a rating back; ``weight`` is what is left of it. Raises ValueError if so much was never rated."""
+        """Take a rating back; ``weight`` is what is left of it.
+
+        Raises
+        ------
+        ValueError
+            If so much was never rated.
+        """
         return self._added(state, theta, log_heatmap, va, weight, -1.0)
 
     def _added(

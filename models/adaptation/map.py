@@ -34,9 +34,13 @@ class MapAdaptation:
     Responsibilities are those of the background, so that ratings may come in any order and be taken back. A rating
     costs O(K).
 
-    tying: (K, K), non-negative, 1 on the diagonal: how much of what component l learns component k hears of;
-        None: nothing, each component by itself.
     The counts say how many ratings the background is worth (relevance factors): positive; infinite keeps that part.
+
+    Parameters
+    ----------
+    tying
+        (K, K), non-negative, 1 on the diagonal: how much of what component l learns component k hears of; None:
+        nothing, each component by itself.
     """
 
     background: AffectiveGMM
@@ -58,25 +62,29 @@ class MapAdaptation:
         return np.asarray(np.linalg.inv(S), dtype=np.float64), -0.5 * np.log(np.linalg.det(S))
 
     def init(self) -> MapStatistics:
+        """No ratings: the background."""
         K = self.background.components
         return MapStatistics(np.zeros(K), np.zeros(K), np.zeros((K, 2)), np.zeros((K, 2, 2)))
 
     def rate(
         self, state: MapStatistics, theta: NDArray[np.float64], va: NDArray[np.float64], weight: float = 1.0
     ) -> MapStatistics:
+        """As ``Adaptation.rate``."""
         check_rating(theta, va, weight, self.background.components)
         return self._added(state, theta, va, weight)
 
     def undo(
         self, state: MapStatistics, theta: NDArray[np.float64], va: NDArray[np.float64], weight: float = 1.0
     ) -> MapStatistics:
+        """As ``Adaptation.undo``."""
         check_rating(theta, va, weight, self.background.components)
         if state.expected.sum() < weight * (1 - 1e-3):
             raise ValueError("there is no such rating to take back")
         return self._added(state, theta, va, -weight)
 
     def faded(self, state: MapStatistics, share: float) -> MapStatistics:
-        return MapStatistics(*(share * each for each in state))
+        """As ``Adaptation.faded``."""
+        return MapStatistics(*(share * statistic for statistic in state))
 
     def responsibilities(self, theta: NDArray[np.float64], va: NDArray[np.float64]) -> NDArray[np.float64]:
         """Eq. 6 under the background: (K,), sums to 1."""
@@ -102,9 +110,10 @@ class MapAdaptation:
     def _tied(self, state: MapStatistics) -> MapStatistics:
         if self.tying is None:
             return state
-        return MapStatistics(*(np.tensordot(self.tying, each, axes=1) for each in state))
+        return MapStatistics(*(np.tensordot(self.tying, statistic, axes=1) for statistic in state))
 
     def affective(self, state: MapStatistics) -> AffectiveGMM:
+        """The listener's Gaussians at the mode of their posterior."""
         _, n, first, second = self._tied(state)
         n = np.maximum(n, 0.0)  # what is left of ratings taken back may be -1e-17
         moved = first / (n + self.mean_count)[:, None]
@@ -116,6 +125,7 @@ class MapAdaptation:
         return AffectiveGMM(means, gathered / (self.covariance_count + n)[:, None, None])
 
     def weights(self, state: MapStatistics) -> NDArray[np.float64]:
+        """Occupancy over what theta led to expect, both with the prior's count: (K,)."""
         if np.isinf(self.weight_count):
             return np.ones(self.background.components)
         expected, occupancy, *_ = self._tied(state)

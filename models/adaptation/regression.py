@@ -16,12 +16,21 @@ from numpy.typing import NDArray
 class ListenerPrior:
     """How listeners differ: W ~ N(mean, covariance), and how a listener scatters around their own mean.
 
-    mean: (2, F); all 0 where a new listener begins at the background.
-    covariance: (2F, 2F), positive definite, of W flattened in C order: valence's F, then arousal's.
-    noise: (2, 2), positive definite: R of one rating.
-    noise_count: how many ratings the noise is worth; the listener's own scatter is learnt against it.
+    Parameters
+    ----------
+    mean
+        (2, F); all 0 where a new listener begins at the background.
+    covariance
+        (2F, 2F), positive definite, of W flattened in C order: valence's F, then arousal's.
+    noise
+        (2, 2), positive definite: R of one rating.
+    noise_count
+        How many ratings the noise is worth; the listener's own scatter is learnt against it.
 
-    Raises ValueError for shapes that do not belong together or matrices that are not positive definite.
+    Raises
+    ------
+    ValueError
+        For shapes that do not belong together or matrices that are not positive definite.
     """
 
     mean: NDArray[np.float64]
@@ -88,8 +97,8 @@ def posterior(prior: ListenerPrior, state: Ratings) -> Posterior:
     F = prior.mean.shape[1]
     precision, certainty = np.linalg.inv(prior.covariance), np.linalg.inv(prior.noise)
     covariance = np.asarray(np.linalg.inv(np.kron(certainty, state.gram) + precision), dtype=np.float64)
-    told = (certainty @ state.cross).ravel() + precision @ prior.mean.ravel()
-    W = (covariance @ told).reshape(2, F)
+    information = (certainty @ state.cross).ravel() + precision @ prior.mean.ravel()
+    W = (covariance @ information).reshape(2, F)
     residual = state.square - W @ state.cross.T - state.cross @ W.T + W @ state.gram @ W.T
     unsure = np.einsum("aibj,ij->ab", covariance.reshape(2, F, 2, F), state.gram)
     noise = (prior.noise_count * prior.noise + residual + unsure) / (prior.noise_count + state.total)

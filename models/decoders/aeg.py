@@ -17,10 +17,17 @@ LOG_FLOOR = 1e-9  # per cell, mixed into the decoder's heatmap so that its logar
 class AffectiveGMM:
     """p(e | theta) = sum_k theta_k G(e | mu_k, Sigma_k), Eq. 4: one Gaussian of the plane per acoustic component.
 
-    means: (K, 2) as (valence, arousal), in [-1, 1].
-    covariances: (K, 2, 2), positive definite, |correlation| <= 0.999.
+    Parameters
+    ----------
+    means
+        (K, 2) as (valence, arousal), in [-1, 1].
+    covariances
+        (K, 2, 2), positive definite, |correlation| <= 0.999.
 
-    Raises ValueError for shapes that do not belong together or a covariance that is not positive definite.
+    Raises
+    ------
+    ValueError
+        For shapes that do not belong together or a covariance that is not positive definite.
     """
 
     means: NDArray[np.float64]
@@ -40,6 +47,7 @@ class AffectiveGMM:
 
     @property
     def components(self) -> int:
+        """K."""
         return self.means.shape[0]
 
     @cached_property
@@ -70,6 +78,7 @@ class AEG:
     affective: AffectiveGMM
 
     def init(self) -> tuple[()]:
+        """Nothing to remember."""
         return ()
 
     def step(self, state: tuple[()], evidence: Evidence) -> tuple[tuple[()], NDArray[np.float64]]:

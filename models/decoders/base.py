@@ -16,7 +16,7 @@ class Evidence(NamedTuple):
     """What was heard in the 0.5 s up to an emission, at three ranges of time."""
 
     log_mel: NDArray[np.float32]  # (25, 64): natural log power of the hops, relative to the stream's own loudness
-    texture: NDArray[np.float32]  # (163,): running statistics of the last seconds (``models.texture``)
+    texture: NDArray[np.float32]  # (163,): running statistics of the last seconds (``models.features.texture``)
     theta: NDArray[np.float64]  # (K,): the topic posterior; sums to 1
 
 
@@ -42,5 +42,5 @@ SHAPES = {"log_mel": (HOPS_PER_EMISSION, MELS), "texture": (texture.SIZE,)}
 
 
 def chain_features(evidence: Evidence) -> NDArray[np.float32]:
-    """What the chain (``models.crf``) sees of the evidence: texture, then theta; (163 + K,)."""
+    """What the chain (``models.decoders.crf``) sees of the evidence: texture, then theta; (163 + K,)."""
     return np.concatenate((evidence.texture, evidence.theta), dtype=np.float32, casting="same_kind")

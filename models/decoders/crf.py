@@ -23,8 +23,12 @@ _FLOOR = 1e-300  # of a cell's mass, so that its logarithm is finite
 def near_pairs(radius: float | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ordered pairs of cells no further apart than ``radius`` (in cells, Euclidean), each cell with itself too.
 
-    Returns source and target (P,), ordered by target, then source; all 121 x 121 for None. Raises ValueError for a
-    negative radius.
+    Returns source and target (P,), ordered by target, then source; all 121 x 121 for None.
+
+    Raises
+    ------
+    ValueError
+        For a negative radius.
     """
     if radius is not None and not radius >= 0:
         raise ValueError(f"the radius of a chain must be 0 or more, not {radius}")
@@ -45,12 +49,26 @@ class CRFState(NamedTuple):
 class CRF:
     """The chain's weights, and its decoder: ``init`` and ``step`` filter it online.
 
-    mean, scale: (F,), scale positive: z = (x - mean) / scale, held within +-LIMIT.
-    unary: (F, 121). bias: (121,). start: (121,), added at the first step. All finite.
-    pair_from, pair_to: (P,) cells 0..120; pair_weight: (P,). A pair that is not listed is forbidden.
+    Parameters
+    ----------
+    mean, scale
+        (F,), scale positive: z = (x - mean) / scale, held within +-LIMIT.
+    unary
+        (F, 121).
+    bias
+        (121,).
+    start
+        (121,), added at the first step. All finite.
+    pair_from, pair_to
+        (P,) cells 0..120
+    pair_weight
+        (P,). A pair that is not listed is forbidden.
 
-    Raises ValueError for shapes that do not belong together, for weights that are not finite, for a pair outside the
-    grid or listed twice, and for a cell that leads nowhere.
+    Raises
+    ------
+    ValueError
+        For shapes that do not belong together, for weights that are not finite, for a pair outside the grid or listed
+        twice, and for a cell that leads nowhere.
     """
 
     mean: NDArray[np.float64]
@@ -86,6 +104,7 @@ class CRF:
 
     @property
     def dimensions(self) -> int:
+        """F, the number of features."""
         return self.mean.size
 
     @cached_property
@@ -93,9 +112,12 @@ class CRF:
         return self.pair_from, self.pair_to, np.exp(self.pair_weight)
 
     def potentials(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        """bias + z . unary: features (F,) -> (121,), or (T, F) -> (T, 121).
+        """The scores bias + z . unary: features (F,) -> (121,), or (T, F) -> (T, 121).
 
-        Raises ValueError for another number of features.
+        Raises
+        ------
+        ValueError
+            For another number of features.
         """
         x = np.asarray(x, dtype=np.float64)
         if x.shape[-1:] != (self.dimensions,):

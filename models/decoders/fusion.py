@@ -52,10 +52,21 @@ class Pool:
     the decoders follow cell by cell; where labels were no finer than quadrants, the blur takes out what they would
     make up inside them.
 
-    kinds: (K,), 0..G-1: the kind of each component of the acoustic mixture.
-    exponents: (G, D), 0 or more. bias: (G, 121), what the decoders together get wrong everywhere.
-    blur: (G,), cells, 0 or more; none unless given.
-    Raises ValueError for shapes that do not belong together or values that cannot be.
+    Parameters
+    ----------
+    kinds
+        (K,), 0..G-1: the kind of each component of the acoustic mixture.
+    exponents
+        (G, D), 0 or more.
+    bias
+        (G, 121), what the decoders together get wrong everywhere.
+    blur
+        (G,), cells, 0 or more; none unless given.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not belong together or values that cannot be.
     """
 
     names: tuple[str, ...]
@@ -94,8 +105,8 @@ class Pool:
         decoders, heatmaps = len(log_heatmaps), np.exp(log_heatmaps)
         pooled = np.zeros(log_heatmaps.shape[1:])
         for g, blur in enumerate(self._blurs):
-            told = log_heatmaps if blur == 0.0 else _blurred(heatmaps, blur)
-            scores = (self.exponents[g] @ told.reshape(decoders, -1)).reshape(pooled.shape)
+            blurred = log_heatmaps if blur == 0.0 else _blurred(heatmaps, blur)
+            scores = (self.exponents[g] @ blurred.reshape(decoders, -1)).reshape(pooled.shape)
             scores += self.bias[g]
             scores -= scores.max(axis=-1, keepdims=True)
             np.exp(scores, out=scores)

@@ -36,7 +36,10 @@ class LSTMState(NamedTuple):
 class LSTM:
     """The decoder. ``model``: an ONNX graph from INPUTS to OUTPUTS, as bytes.
 
-    Raises ValueError for bytes that are no such graph.
+    Raises
+    ------
+    ValueError
+        For bytes that are no such graph.
     """
 
     model: bytes
@@ -98,6 +101,6 @@ class LSTM:
             context = np.ascontiguousarray(np.broadcast_to(log_mel[:, :1], self._context_shape))
         texture = np.ascontiguousarray(evidence.texture[None], dtype=np.float32)
         values = (log_mel, context, texture, state.h, state.c)
-        said = self._session.run(OUTPUTS, dict(zip(INPUTS, values, strict=True)))
-        logits, context, h, c = (np.asarray(each) for each in said)
+        outputs = self._session.run(OUTPUTS, dict(zip(INPUTS, values, strict=True)))
+        logits, context, h, c = (np.asarray(output) for output in outputs)
         return LSTMState(context, h, c), normalised(logits[0].astype(np.float64))

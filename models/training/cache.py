@@ -27,7 +27,7 @@ RATE = 24_000
 
 # Sound, float32 mono (n,) at 24 kHz -> features (frames, D); they are kept as float32.
 Extractor: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.floating]]
-Progress: TypeAlias = Callable[[int, int], None]  # (done, of how many)
+CountProgress: TypeAlias = Callable[[int, int], None]  # (done, of how many)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def extract_all(
     make_extractor: Callable[[], Extractor],
     layout: str,
     processes: int | None = None,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
 ) -> Extracted:
     """The features of many sound files, (id, path) each, in ``processes``, one a processor if None, through the cache.
 

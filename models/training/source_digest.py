@@ -37,7 +37,7 @@ def source_digest(*objects: Callable[..., object]) -> str:
     str
         Hexadecimal; changes with any statement that is reached, and with none that is not.
     """
-    return _digest(frozenset(_Place(each.__module__, each.__qualname__) for each in objects))
+    return _digest(frozenset(_Place(definition.__module__, definition.__qualname__) for definition in objects))
 
 
 @cache
@@ -143,8 +143,8 @@ class _Plain(ast.NodeTransformer):
         if isinstance(node.value, ast.Name):
             place = _found(self._module, node.value.id)
             if place and place.name is None:
-                if found := _found(place.module, node.attr):
-                    self.uses.append(found)
+                if used := _found(place.module, node.attr):
+                    self.uses.append(used)
                 return ast.Name(node.attr, node.ctx)
         return self.generic_visit(node)
 

@@ -9,7 +9,7 @@ from ..errors import DataError
 from .corpus.examples import Progress, gather
 from .evaluation.cross_validation import OutOfFold, fit_pools, fold_pools, learn_folds, outside_fold, score_folds, split
 from .evaluation.report import summary
-from .fit.activity import train_judge
+from .fit.activity import train_activity_classifier
 from .fit.bundle import fit, learning
 from .parallel import side_by_side
 from .recipe import RECIPE, Recipe
@@ -34,7 +34,9 @@ def train(data: Path, output: Path, *, seed: int = 0, recipe: Recipe = RECIPE, p
     figures = score_folds(outside, fold_pools(outside, recipe=recipe))
     progress("fitting to all clips")
     bundle = fit(examples, seed=seed, recipe=recipe, progress=progress)
-    bundle = replace(bundle, pools=fit_pools(outside, recipe), judge=_judge(data, recipe, seed, progress))
+    bundle = replace(
+        bundle, pools=fit_pools(outside, recipe), activity_classifier=_activity_classifier(data, recipe, seed, progress)
+    )
     sets = {name: sum(e.set == name for e in examples) for name in sorted({e.set for e in examples})}
     card = {
         "name": "Valaro default",
@@ -48,12 +50,12 @@ def train(data: Path, output: Path, *, seed: int = 0, recipe: Recipe = RECIPE, p
     return output
 
 
-def _judge(data: Path, recipe: Recipe, seed: int, progress: Progress) -> ActivityClassifier | None:
+def _activity_classifier(data: Path, recipe: Recipe, seed: int, progress: Progress) -> ActivityClassifier | None:
     """Who tells music from speech and noise; none, and the reason said, where there is nothing to teach one with."""
     try:
-        judge = train_judge(data, recipe.activity, seed=seed, progress=progress)
+        classifier = train_activity_classifier(data, recipe.activity, seed=seed, progress=progress)
     except DataError as error:
         progress(f"the model will take all sound for music: {error}")
         return None
-    progress("fitted the judge of music, speech and noise")
-    return judge
+    progress("fitted the classifier of music, speech and noise")
+    return classifier

@@ -18,7 +18,7 @@ from valaro.streamer.app.monitoring.checkpoint import Checkpoint
 from valaro.streamer.core.engine import Engine
 from valaro.streamer.sources.audio_file import AudioFile
 
-from ..models.synthetic_bundle import synthetic_bundle, synthetic_chain, synthetic_judge
+from ..models.synthetic_bundle import synthetic_bundle, synthetic_chain, synthetic_classifier
 from .targets import Target, as_file, folder, refused_or
 
 _MOST = 20_000_000  # frames of a file of some kilobytes, beyond which it is no use to read on
@@ -78,7 +78,9 @@ def _changed(array: NDArray[Any], how: int, where: int, what: int) -> NDArray[An
 def bundle_folder() -> Path:
     path = folder() / "bundle"
     plain = synthetic_bundle()
-    replace(plain, crf=synthetic_chain(plain.acoustic.components), judge=synthetic_judge()).save(path)
+    replace(plain, crf=synthetic_chain(plain.acoustic.components), activity_classifier=synthetic_classifier()).save(
+        path
+    )
     return path
 
 

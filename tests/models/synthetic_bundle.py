@@ -85,7 +85,7 @@ def synthetic_lstm() -> LSTM:
     return LSTM(exported([network.eval()]))
 
 
-def synthetic_judge(hidden: int = 4, seed: int = 5) -> ActivityClassifier:
+def synthetic_classifier(hidden: int = 4, seed: int = 5) -> ActivityClassifier:
     """Random weights: it says something of everything, and means nothing."""
     rng = np.random.default_rng(seed)
     shapes = ((texture.SIZE,), (texture.SIZE, hidden), (hidden,), (hidden, len(CLASSES)), (len(CLASSES),))

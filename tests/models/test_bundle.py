@@ -14,7 +14,7 @@ from valaro.models.decoders.fusion import Pool
 from valaro.models.errors import BundleError
 from valaro.models.grid import CELLS
 
-from .synthetic_bundle import full_bundle, synthetic_bundle, synthetic_chain, synthetic_judge
+from .synthetic_bundle import full_bundle, synthetic_bundle, synthetic_chain, synthetic_classifier
 
 FILES = {"aeg.npz", "crf.npz", "lstm.onnx", "pools.npz", "activity.npz", "manifest.json"}
 
@@ -27,8 +27,8 @@ def saved(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
-    """A bundle of all decoders, and a judge of activity."""
-    replace(full_bundle(), judge=synthetic_judge()).save(tmp_path / "whole")
+    """A bundle of all decoders, and an activity classifier."""
+    replace(full_bundle(), activity_classifier=synthetic_classifier()).save(tmp_path / "whole")
     return tmp_path / "whole"
 
 
@@ -63,7 +63,12 @@ def refused(path: Path, says: str) -> None:
 
 def arrays(bundle: Bundle) -> dict[str, NDArray]:
     """All numbers of the decoders and pools, by name."""
-    parts = {"projection": bundle.projection, "affective": bundle.affective, "crf": bundle.crf, "judge": bundle.judge}
+    parts = {
+        "projection": bundle.projection,
+        "affective": bundle.affective,
+        "crf": bundle.crf,
+        "judge": bundle.activity_classifier,
+    }
     found = {f"{name}.{each.name}": getattr(part, each.name) for name, part in parts.items() for each in fields(part)}  # pyright: ignore[reportArgumentType]
     for name in ("weights", "means", "covariances"):
         found[f"acoustic.{name}"] = getattr(bundle.acoustic, name)
@@ -78,11 +83,11 @@ def test_what_was_saved_is_what_is_read(saved: Path) -> None:
     np.testing.assert_array_equal(ours.affective.covariances, theirs.affective.covariances)
     np.testing.assert_array_equal(ours.projection.matrix, theirs.projection.matrix)
     assert (ours.half_life, ours.prior_seconds, ours.card) == (theirs.half_life, theirs.prior_seconds, theirs.card)
-    assert (theirs.crf, theirs.lstm, theirs.pools, theirs.judge) == (None, None, {}, None)
+    assert (theirs.crf, theirs.lstm, theirs.pools, theirs.activity_classifier) == (None, None, {}, None)
 
 
 def test_all_decoders_and_pools_come_back_bit_for_bit(whole: Path) -> None:
-    ours, theirs = replace(full_bundle(), judge=synthetic_judge()), load_bundle(whole)
+    ours, theirs = replace(full_bundle(), activity_classifier=synthetic_classifier()), load_bundle(whole)
     expected, found = arrays(ours), arrays(theirs)
     assert expected.keys() == found.keys()
     for name, values in expected.items():
@@ -135,8 +140,8 @@ def test_a_network_that_is_none_is_refused_in_one_line(whole: Path) -> None:
             "over 9 features",
         ),
         ("activity.npz", {"lacking": "hidden"}, "lacks hidden"),
-        ("activity.npz", {"scale": np.zeros(163)}, "scale of a judge"),
-        ("activity.npz", {"output": np.zeros((4, 2))}, "output of a judge"),
+        ("activity.npz", {"scale": np.zeros(163)}, "scale of an activity classifier"),
+        ("activity.npz", {"output": np.zeros((4, 2))}, "output of an activity classifier"),
         ("pools.npz", {"lacking": "crf.bias"}, r"lacks crf\.bias"),
         ("pools.npz", {"crf.names": np.array(["dbn"])}, "pool crf names decoders that are not there: dbn"),
         ("pools.npz", {"crf.kinds": np.zeros(9, dtype=np.int64)}, "pool crf is of a mixture of 9 components"),
@@ -196,7 +201,7 @@ def test_the_default_bundle_has_every_decoder_and_pools_of_each_and_of_all() -> 
     assert list(bundle.decoders) == ["aeg", "crf", "lstm"]
     assert set(bundle.pools) == {FUSION, "aeg", "crf", "lstm"}
     assert bundle.pools[FUSION].names == ("aeg", "crf", "lstm")
-    assert bundle.judge is not None
+    assert bundle.activity_classifier is not None
 
 
 def test_one_flipped_bit_is_refused(saved: Path) -> None:

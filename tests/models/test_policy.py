@@ -1,4 +1,4 @@
-"""What speech and noise may do to the heatmap: with a judge that tells the two sounds of these tests apart."""
+"""What speech and noise may do to the heatmap: with a classifier that tells the two sounds of these tests apart."""
 
 from dataclasses import replace
 from functools import cache
@@ -63,7 +63,7 @@ def judged() -> Bundle:
     judge = ActivityClassifier(
         centre.astype(np.float32), scale, slope, np.zeros(1, dtype=np.float32), output, never_speech
     )
-    return replace(full_bundle(), judge=judge)
+    return replace(full_bundle(), activity_classifier=judge)
 
 
 PIECE = np.concatenate([chords(6), rush(12), chords(6, seed=2)])

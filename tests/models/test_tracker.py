@@ -20,7 +20,7 @@ from valaro.models.training.corpus.decoding import decode, pooled, stream_theta
 from valaro.models.training.corpus.measure import ClipFeatures, measure
 from valaro.streamer import Engine
 
-from .synthetic_bundle import folded_heatmaps, full_bundle, random_evidence, synthetic_judge
+from .synthetic_bundle import folded_heatmaps, full_bundle, random_evidence, synthetic_classifier
 
 F32, F64 = NDArray[np.float32], NDArray[np.float64]
 DECODERS = ("aeg", "crf", "lstm")
@@ -270,7 +270,7 @@ def test_the_cached_evidence_folded_gives_the_heatmaps_of_a_tracker_that_lets_al
     """
     samples = SOUND + np.float32(0.02)
     np.save(tmp_path / "rows.npy", measure(samples))
-    tracker = Tracker(replace(bundle, judge=synthetic_judge()), decoder, "pass")
+    tracker = Tracker(replace(bundle, activity_classifier=synthetic_classifier()), decoder, "pass")
     _, live = tracked(tracker, samples)
     np.testing.assert_allclose(
         folded_heatmaps(bundle, ClipFeatures(tmp_path / "rows.npy"), decoder), live, rtol=0, atol=5e-7

@@ -50,8 +50,16 @@ _READER = 0.35  # of the talk is by a reader, where the fold has one
 
 @dataclass(frozen=True)
 class Material:
-    """What one fold's scenes are made of: paths of music by set and of readers, numbers of
-    ``speech.VOICES`` and the seconds of each.
+    """What one fold's scenes are made of.
+
+    Parameters
+    ----------
+    music, readers
+        Paths.
+    voices
+        Numbers of ``speech.VOICES``.
+    voice_seconds
+        Of each voice.
     """
 
     fold: int
@@ -112,7 +120,13 @@ class Scenes(NamedTuple):
 
 
 def materials(data: Path, settings: ActivitySettings, progress: Progress = print) -> list[Material]:
-    """What is under ``data``, in folds. Raises DataError if there is no music of five folds, or no eSpeak NG."""
+    """What is under ``data``, in folds.
+
+    Raises
+    ------
+    DataError
+        If there is no music of five folds, or no eSpeak NG.
+    """
     speech.require_program()
     folder = read_folder(data)
     music: list[list[Path]] = [[] for _ in range(FOLDS)]
@@ -122,7 +136,7 @@ def materials(data: Path, settings: ActivitySettings, progress: Progress = print
         music[zlib.crc32(clip.id.encode()) % FOLDS].append(clip.path)
     readers = [recording.path for recording in folder.open_music if recording.kind == "speech"]
     if not all(music):
-        raise DataError("no judge of activity can be taught: 4q and emotify give no music for each of five folds")
+        raise DataError("no activity classifier can be taught: 4q and emotify give no music for each of five folds")
     voices = len(speech.VOICES[: settings.voices])
     progress(f"{sum(map(len, music))} clips of music, {len(readers)} readers, {voices} voices")
     return [
@@ -173,8 +187,8 @@ def _rows(samples: Samples, labels: NDArray[np.int64], scene: int) -> NDArray[np
     emissions = len(rows) // BLOCKS
     ends = rows[BLOCKS - 1 :: BLOCKS][:emissions]
     active = rows[: emissions * BLOCKS, texture.SIZE + 1].reshape(-1, BLOCKS).any(axis=1)
-    told = np.stack([active, labels[:emissions], np.full(emissions, scene)], axis=1)
-    return np.concatenate([ends[:, : texture.SIZE + 1], told], axis=1, dtype=np.float32)
+    columns = np.stack([active, labels[:emissions], np.full(emissions, scene)], axis=1)
+    return np.concatenate([ends[:, : texture.SIZE + 1], columns], axis=1, dtype=np.float32)
 
 
 def noise_of(number: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -225,9 +239,9 @@ def _show(material: Material, noise: str, rng: np.random.Generator, parts: int =
         sound = (material.piece, material.talk, partial(material.noise, noise))[label](n, rng)
         # Each is altered by itself: noise over the whole show would bury its soft parts.
         sounds.append(decibels(rng.uniform(_SOFTEST, 8)) * level(_altered(sound, rng)))
-        told = np.full(n // EMISSION, label)
-        told[:SETTLING] = OPEN
-        labels.append(told)
+        part_labels = np.full(n // EMISSION, label)
+        part_labels[:SETTLING] = OPEN
+        labels.append(part_labels)
         before = label
     return np.concatenate(sounds), np.concatenate(labels)
 

@@ -24,11 +24,11 @@ class DecoderOutputs(NamedTuple):
     neutral: NDArray[np.float64]  # (121,): the neutral heatmap
 
 
-def stream_theta(bundle: Bundle, heard: ClipFeatures) -> NDArray[np.float64]:
+def stream_theta(bundle: Bundle, features: ClipFeatures) -> NDArray[np.float64]:
     """The topic posterior at each emission of a clip, as the live chain has it: (emissions, K)."""
     chain, state = DecoderChain(bundle, ()), bundle.topics.init()
-    vectors, weights = heard.vectors, heard.weights
-    rows = np.empty((heard.emissions, bundle.acoustic.components))
+    vectors, weights = features.vectors, features.weights
+    rows = np.empty((features.emissions, bundle.acoustic.components))
     for i, row in enumerate(rows):
         blocks = slice(i * BLOCKS, (i + 1) * BLOCKS)
         state = chain.topics(state, vectors[blocks], weights[blocks])
@@ -36,15 +36,16 @@ def stream_theta(bundle: Bundle, heard: ClipFeatures) -> NDArray[np.float64]:
     return rows
 
 
-def decode(bundle: Bundle, heard: ClipFeatures) -> DecoderOutputs:
+def decode(bundle: Bundle, features: ClipFeatures) -> DecoderOutputs:
     """Fold every decoder of the bundle over a clip, as the tracker does with the policy ``pass``."""
     names = tuple(bundle.decoders)
     chain = DecoderChain(bundle, names)
-    theta, textures, log_mel, sounding = stream_theta(bundle, heard), heard.textures, heard.log_mel, heard.sounding
+    theta = stream_theta(bundle, features)
+    textures, log_mel, sounding = features.textures, features.log_mel, features.sounding
     memory = chain.init()
-    log_heatmaps = np.empty((len(names), heard.emissions, CELLS), dtype=np.float32)
-    presence = np.empty(heard.emissions)
-    for i in range(heard.emissions):
+    log_heatmaps = np.empty((len(names), features.emissions, CELLS), dtype=np.float32)
+    presence = np.empty(features.emissions)
+    for i in range(features.emissions):
         hops = log_mel[i * HOPS_PER_EMISSION : (i + 1) * HOPS_PER_EMISSION]
         memory = chain.step(memory, Evidence(hops, textures[i], theta[i]), sounding=bool(sounding[i]))
         log_heatmaps[:, i], presence[i] = memory.log_heatmaps, memory.presence

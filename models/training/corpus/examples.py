@@ -39,7 +39,7 @@ class Example:
     set: str
     group: str
     fold: int
-    heard: ClipFeatures
+    features: ClipFeatures
     quadrant: int | None = None
     points: Points | None = None
     trace: Trace | None = None
@@ -51,7 +51,7 @@ class Example:
     @cached_property
     def histogram(self) -> NDArray[np.float32]:
         """The raters' shares of the cells at each emission: (emissions, 121); rows sum to 1, or 0 if nobody rated."""
-        return histogram(self.heard.emissions, self.points, self.trace)
+        return histogram(self.features.emissions, self.points, self.trace)
 
 
 def gather(

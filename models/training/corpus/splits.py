@@ -30,8 +30,11 @@ def joined_in_pairs(folds: ArrayLike) -> NDArray[np.intp]:
 def grouped_folds(folds: ArrayLike, groups: Sequence[str]) -> list[Fold]:
     """One Fold for each distinct number in ``folds`` (n,), rising; ``groups`` (n,) name what must not be split.
 
-    Raises DataError if a group lies in two folds, if there are fewer than two groups or folds, or if a fold is negative
-    (a clip that is not for training).
+    Raises
+    ------
+    DataError
+        If a group lies in two folds, if there are fewer than two groups or folds, or if a fold is negative (a clip that
+        is not for training).
     """
     number = np.asarray(folds, dtype=np.intp)
     if number.shape != (len(groups),):

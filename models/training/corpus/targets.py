@@ -104,7 +104,9 @@ def histogram(emissions: int, points: Points | None, trace: Trace | None) -> NDA
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """What n heatmaps should have said. Row i of ``mask`` (n, 121), non-negative, is either
+    """What n heatmaps should have said.
+
+    Row i of ``mask`` (n, 121), non-negative, is either
 
     - a region (``region[i]``): the label lies somewhere in it, log-likelihood log sum_c mask_c h_c; or
     - a distribution over the cells, sums to 1: log-likelihood sum_c mask_c log h_c;

@@ -77,8 +77,10 @@ _Found = TypeVar("_Found")
 def read_folder(data: Path) -> DataFolder:
     """Read the label files under ``data`` (no audio is opened; the scores of vgmidi are, for their bar times).
 
-    Raises DataError if there is none of the sets to train on, or a label is out of range or out of step with its time
-    axis.
+    Raises
+    ------
+    DataError
+        If there is none of the sets to train on, or a label is out of range or out of step with its time axis.
     """
     if data.exists() and not data.is_dir():
         raise DataError(f"{data} is a file: name the folder that holds the annotated music")
@@ -134,7 +136,7 @@ def _songs(data: Path, name: str, missing: list[str]) -> tuple[tuple[Trace, ...]
         for trace in traces:
             if trace.id not in songs or (songs[trace.id].path is None and trace.path is not None):
                 songs[trace.id] = trace
-        overall.update((each.id, each) for each in read_overall(folder, name, traces, missing))
+        overall.update((song.id, song) for song in read_overall(folder, name, traces, missing))
     return tuple(songs.values()), list(overall.values())
 
 

@@ -152,6 +152,7 @@ class Overall:
 
 
 def song_group(name: str, song: str) -> str:
+    """What must not be split over folds: the song, under the name of the archive that several sets draw from."""
     family = "fma" if name in ("emomusic", "deam", "mediaeval") else name
     return f"{family} {song}"
 
@@ -163,12 +164,14 @@ def emission_of(times: NDArray[np.float64], annotator_lag: float = 0.0) -> NDArr
 
 
 def within_one(values: NDArray[np.float64], what: str, where: str) -> NDArray[np.float64]:
+    """The values as they are; DataError if one lies outside -1..1 or is missing."""
     if not np.all(np.abs(values) <= 1.0):  # so written, NaN is refused too
         raise DataError(f"{where}: {what} outside -1..1 (or missing)")
     return values
 
 
 def quadrant_of(text: str, where: str) -> int:
+    """``Q1`` to ``Q4`` -> 0..3; DataError for anything else."""
     if text not in QUADRANTS:
         raise DataError(f"{where}: quadrant is {text!r}, expected one of {', '.join(QUADRANTS)}")
     return QUADRANTS.index(text)
@@ -182,11 +185,13 @@ def present(clips: list[Clip], name: str, missing: list[str]) -> tuple[Clip, ...
 
 
 def report(name: str, what: str, absent: Sequence[str], total: int, missing: list[str]) -> None:
+    """Add a line on what is absent to ``missing``, if anything is."""
     if absent:
         missing.append(f"{name}: {len(absent)} of {total} {what} ({name_some(absent)})")
 
 
 def name_some(names: Iterable[str]) -> str:
+    """The first three names, and how many more there are."""
     every = list(names)
     return ", ".join(every[:3]) + (f" and {len(every) - 3} more" if len(every) > 3 else "")
 

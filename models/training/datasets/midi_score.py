@@ -30,7 +30,13 @@ class Score:
 
 
 def need_mido() -> None:
-    """Raises DataError with the pip command if the ``mido`` package is absent."""
+    """Refuse to go on without the ``mido`` package.
+
+    Raises
+    ------
+    DataError
+        With the pip command.
+    """
     try:
         import mido  # noqa: F401
     except ImportError as error:

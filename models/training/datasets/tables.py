@@ -76,6 +76,7 @@ def numeric(
 
 
 def number(text: str, where: str, column: str) -> float:
+    """A finite number; DataError for anything else."""
     try:
         value = float(text)
     except ValueError as error:

@@ -48,14 +48,14 @@ def read_traces(folder: Path, name: str, missing: list[str]) -> tuple[Trace, ...
     songs: dict[str, Trace] = {}
     empty: list[str] = []
     for place, files in _walk(folder):
-        found: list[Trace] = []
+        traces: list[Trace] = []
         for mean, std in _WIDE:
             if mean.format("valence") in files or mean.format("arousal") in files:
-                found += _wide(place, mean, std if std.format("valence") in files else "", name, audio, empty)
+                traces += _wide(place, mean, std if std.format("valence") in files else "", name, audio, empty)
         for mean, std in _LONG:
             if mean in files:
-                found += _long(place / mean, place / std if std in files else None, name, audio)
-        for trace in found:
+                traces += _long(place / mean, place / std if std in files else None, name, audio)
+        for trace in traces:
             songs.setdefault(trace.id, trace)
     if not songs:
         raise FileNotFoundError(2, "absent", str(folder / "the table of dynamic annotations"))

@@ -23,12 +23,12 @@ _BY_NAME = {  # these come without a note of their own
 
 def find_teacher(folder: Path, missing: list[str]) -> dict[str, Path]:
     """Which of ``musicnn_{4q,emotify,vgmidi}.npz`` are there, by set: the teacher is large, read_teacher opens it."""
-    found = {name: path for name in _TAUGHT if (path := folder / f"musicnn_{name}.npz").is_file()}
-    if not found:
+    paths = {name: path for name in _TAUGHT if (path := folder / f"musicnn_{name}.npz").is_file()}
+    if not paths:
         raise FileNotFoundError(2, "absent", str(folder / f"musicnn_{_TAUGHT[0]}.npz"))
-    if lacking := [name for name in _TAUGHT if name not in found]:
+    if lacking := [name for name in _TAUGHT if name not in paths]:
         missing.append(f"teacher: no embeddings for {', '.join(lacking)}")
-    return found
+    return paths
 
 
 def read_teacher(path: Path) -> dict[str, NDArray[np.float32]]:
@@ -72,7 +72,7 @@ def read_open_music(folder: Path, missing: list[str]) -> tuple[Recording, ...]:
     """Each recording with the author and licence of its ``.txt``; one that says neither is reported and left out."""
     if not folder.is_dir():
         raise FileNotFoundError(2, "absent", str(folder))
-    found = []
+    recordings = []
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in _AUDIO):
         stem = path.stem.removesuffix(".hq")
         note = folder / f"{stem}.txt"
@@ -83,10 +83,10 @@ def read_open_music(folder: Path, missing: list[str]) -> tuple[Recording, ...]:
             text, (author, licence) = "", _BY_NAME.get(stem, ("", ""))
         if author and licence:
             speech = re.search(r"librispeech|librivox", text, re.IGNORECASE)
-            found.append(Recording(path, author, licence, "speech" if speech else "music"))
+            recordings.append(Recording(path, author, licence, "speech" if speech else "music"))
         else:
             missing.append(f"open_music: {path.name} comes without author and licence, it is left out")
-    return tuple(found)
+    return tuple(recordings)
 
 
 def _author(text: str) -> str:

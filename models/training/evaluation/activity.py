@@ -30,7 +30,7 @@ from ..corpus.activity_scenes import (
 )
 from ..corpus.examples import Progress
 from ..datasets.folder import read_folder
-from ..fit.activity import fit_judge, gather_scenes, verdicts
+from ..fit.activity import fit_activity_classifier, gather_scenes, verdicts
 from ..recipe import RECIPE, ActivitySettings
 from ..synthesis.acoustics import Samples
 from ..synthesis.augment import CONDITIONS, under
@@ -56,28 +56,31 @@ Report: TypeAlias = dict[str, Any]
 def evaluate_activity(
     data: Path, *, seed: int = 0, settings: ActivitySettings = RECIPE.activity, progress: Progress = print
 ) -> Report:
-    """``valaro evaluate --activity``: five folds, each judged by a judge that was fitted to the other four.
+    """``valaro evaluate --activity``: five folds, each judged by a classifier that was fitted to the other four.
 
     Returns shares, 0..1, by table:
         ``music``: {set: {place: not taken for music}}; ``others``: {sound: {place: {"right", "not music"}}};
-        ``never_heard``: {kind of noise: not taken for music by a judge that never heard the kind};
+        ``never_heard``: {kind of noise: not taken for music by a classifier that never heard the kind};
         ``confusion``: (3, 3) truth by verdict, settled, as it is; ``onset``: {class: {s: right then}};
         ``mixtures``: {over the music: {dB: shares of music, speech, noise}};
         ``changes``: {change: {"median", "p90" in s, "missed"}}.
-    Raises:
-        DataError: there is no music of five folds, eSpeak NG or PyTorch is not installed.
+
+    Raises
+    ------
+    DataError
+        There is no music of five folds, eSpeak NG or PyTorch is not installed.
     """
     folds = materials(data, settings, progress)
     heard = gather_scenes(folds, KINDS, settings, progress)
     tally, changes = _Tally(), dict[str, list[float]]()
     for material in folds:
-        parts = [part for fold, each in heard.items() if fold != material.fold for part in each]
-        judge = fit_judge(parts, settings, seed)
+        parts = [part for fold, parts_of_fold in heard.items() if fold != material.fold for part in parts_of_fold]
+        classifier = fit_activity_classifier(parts, settings, seed)
         progress(f"fold {material.fold}: listening")
-        for name, place, found in _probes(material, data):
-            tally.add(name, place, found, judge)
-        for name, found in _changes(material):
-            changes.setdefault(name, []).extend(_waits(judge, found))
+        for name, place, scenes in _probes(material, data):
+            tally.add(name, place, scenes, classifier)
+        for name, scenes in _changes(material):
+            changes.setdefault(name, []).extend(_waits(classifier, scenes))
     return tally.report() | {
         "changes": {name: _spread(waits) for name, waits in changes.items()},
         "never_heard": _never_heard(heard, folds[0], settings, seed, progress),
@@ -91,17 +94,17 @@ class _Tally:
         self.counts: dict[tuple[str, str], Counts] = {}
         self.onset = {name: np.zeros((len(SECONDS_HEARD), 2)) for name in CLASSES}
 
-    def add(self, name: str, place: str, found: Scenes, judge: ActivityClassifier) -> None:
+    def add(self, name: str, place: str, scenes: Scenes, classifier: ActivityClassifier) -> None:
         counts = self.counts.setdefault((name, place), np.zeros((3, 3), dtype=np.int64))
-        for stream in found.streams():
-            said, label = verdicts(judge, stream), int(stream.label[0])
+        for stream in scenes.streams():
+            verdict, label = verdicts(classifier, stream), int(stream.label[0])
             # Music must be right from its first moment.
-            asked = stream.sounding & (np.arange(said.size) >= (0 if label == MUSIC else SETTLED))
-            np.add.at(counts, (stream.label[asked], said[asked]), 1)
+            asked = stream.sounding & (np.arange(verdict.size) >= (0 if label == MUSIC else SETTLED))
+            np.add.at(counts, (stream.label[asked], verdict[asked]), 1)
             if place == AS_IT_IS and not name.startswith("over"):
                 for row, seconds in enumerate(SECONDS_HEARD):
-                    if 2 * seconds <= said.size:
-                        self.onset[CLASSES[label]][row] += said[2 * seconds - 1] == label, 1
+                    if 2 * seconds <= verdict.size:
+                        self.onset[CLASSES[label]][row] += verdict[2 * seconds - 1] == label, 1
 
     def report(self) -> Report:
         music, others, mixtures = dict[str, Any](), dict[str, Any](), dict[str, Any]()
@@ -154,16 +157,16 @@ def _probes(material: Material, data: Path) -> Iterator[tuple[str, str, Scenes]]
 
 
 def _music(material: Material, data: Path) -> dict[str, Sequence[Path]]:
-    found: dict[str, Sequence[Path]] = {}
+    paths: dict[str, Sequence[Path]] = {}
     for path in material.music[::EVERY]:
-        found[path.parent.parent.name] = [*found.get(path.parent.parent.name, ()), path]
+        paths[path.parent.parent.name] = [*paths.get(path.parent.parent.name, ()), path]
     if material.fold == 0:  # learnt from in no fold
         folder = read_folder(data)
-        found["open_music"] = [each.path for each in folder.open_music if each.kind == "music"]
+        paths["open_music"] = [recording.path for recording in folder.open_music if recording.kind == "music"]
         scores = folder.emopia[:: max(1, len(folder.emopia) // PIANO)]
         with suppress(DataError):  # no FluidSynth
-            found["emopia"] = list(render_all([(clip.id, clip.path) for clip in scores]).paths.values())
-    return found
+            paths["emopia"] = list(render_all([(clip.id, clip.path) for clip in scores]).paths.values())
+    return paths
 
 
 def _placed(sound: Samples, place: str, seed: Sequence[int]) -> Samples:
@@ -225,11 +228,11 @@ def _changing(material: Material, before: str, after: str) -> Makes:
         yield np.concatenate(sounds).astype(np.float32), np.repeat([labels[before], labels[after]], _BEFORE)
 
 
-def _waits(judge: ActivityClassifier, found: Scenes) -> list[float]:
+def _waits(classifier: ActivityClassifier, scenes: Scenes) -> list[float]:
     """Seconds from each change until music is told from what is none; infinite where it never was."""
     waits = []
-    for stream in found.streams():
-        right = (verdicts(judge, stream)[_BEFORE:] == MUSIC) == (stream.label[-1] == MUSIC)
+    for stream in scenes.streams():
+        right = (verdicts(classifier, stream)[_BEFORE:] == MUSIC) == (stream.label[-1] == MUSIC)
         waits.append((int(right.argmax()) + 1) * EMISSION / RATE if right.any() else float("inf"))
     return waits
 
@@ -249,19 +252,21 @@ def _never_heard(
 ) -> dict[str, float]:
     """Each kind of noise, judged by one that was fitted to the other folds' scenes without any of that kind."""
     others = [part for fold, parts in heard.items() for part in parts if fold != material.fold]
-    found = {}
+    shares = {}
     for number, name in enumerate(NOISES):
-        judge = fit_judge([(kind, _without(number, kind, part)) for kind, part in others], settings, seed)
+        classifier = fit_activity_classifier(
+            [(kind, _without(number, kind, part)) for kind, part in others], settings, seed
+        )
         tally = _Tally()
-        tally.add(name, AS_IT_IS, _kept_noise(material, name, AS_IT_IS), judge)
+        tally.add(name, AS_IT_IS, _kept_noise(material, name, AS_IT_IS), classifier)
         counts = tally.counts[name, AS_IT_IS][NOISE]
-        found[name] = _share(counts[SPEECH] + counts[NOISE], counts.sum())
-        progress(f"{name}, never heard before: {found[name]:.3f} not taken for music")
-    return found
+        shares[name] = _share(counts[SPEECH] + counts[NOISE], counts.sum())
+        progress(f"{name}, never heard before: {shares[name]:.3f} not taken for music")
+    return shares
 
 
-def _without(noise: int, kind: str, found: Scenes) -> Scenes:
-    return found.where(noise_of(found.scene) != noise) if kind in WITH_NOISE else found
+def _without(noise: int, kind: str, scenes: Scenes) -> Scenes:
+    return scenes.where(noise_of(scenes.scene) != noise) if kind in WITH_NOISE else scenes
 
 
 def _share(part: float, whole: float) -> float:

@@ -1,4 +1,4 @@
-"""The figures of ``activity_eval`` as tables in Markdown, as the model card has them."""
+"""The figures of ``evaluation.activity`` as tables in Markdown, as the model card has them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -7,35 +7,35 @@ from ...acoustic.activity import CLASSES
 from .activity import Report
 
 
-def activity_markdown(found: Report) -> str:
+def activity_markdown(report: Report) -> str:
     """All tables of a report, a title over each."""
     parts = [
-        _by_place("music that was not taken for music, from its first half second on (%)", found["music"], _percent),
+        _by_place("music that was not taken for music, from its first half second on (%)", report["music"], _percent),
         _by_place(
             "talk and noise that were taken for what they are (and for no music), from three seconds on (%)",
-            found["others"],
+            report["others"],
             lambda value: f"{_percent(value['right'])} ({_percent(value['not music'])})",
         ),
         _table(
             "noise of a kind that was never heard in training, taken for no music",
-            ["noise", *found["never_heard"]],
-            [["", *map(_percent, found["never_heard"].values())]],
+            ["noise", *report["never_heard"]],
+            [["", *map(_percent, report["never_heard"].values())]],
         ),
         _table(
             "what was taken for what (music from its first half second on, the others from three seconds on)",
             ["heard", "emissions", *CLASSES],
             [
                 [name, str(count), *map(_percent, row)]
-                for name, count, row in zip(CLASSES, found["emissions"], found["confusion"], strict=True)
+                for name, count, row in zip(CLASSES, report["emissions"], report["confusion"], strict=True)
             ],
         ),
-        _by_place("right so many seconds after the stream began", found["onset"], _percent, unit=" s"),
+        _by_place("right so many seconds after the stream began", report["onset"], _percent, unit=" s"),
         _table(
             "over music: share taken for music / speech / noise, by how much louder than the music (dB)",
-            ["over the music", *(f"{ratio:+d}" for ratio in map(int, next(iter(found["mixtures"].values()))))],
+            ["over the music", *(f"{ratio:+d}" for ratio in map(int, next(iter(report["mixtures"].values()))))],
             [
                 [name, *(" / ".join(map(_percent, shares)) for shares in row.values())]
-                for name, row in found["mixtures"].items()
+                for name, row in report["mixtures"].items()
             ],
         ),
         _table(
@@ -43,7 +43,7 @@ def activity_markdown(found: Report) -> str:
             ["change", "median", "nine in ten", "not within 12 s"],
             [
                 [name, _seconds(waits["median"]), _seconds(waits["p90"]), _percent(waits["missed"])]
-                for name, waits in found["changes"].items()
+                for name, waits in report["changes"].items()
             ],
         ),
     ]

@@ -53,8 +53,10 @@ def annotator_lag(
     A feature that is itself late (a running mean over 2 s) hides so much of the lag: this is the lag behind the
     features. Pieces that are shorter than ``longest`` seconds and five more, or do not move, are left out.
 
-    Raises:
-        DataError: features and traces out of step, values that are not finite, or fewer than two pieces to go by.
+    Raises
+    ------
+    DataError
+        Features and traces out of step, values that are not finite, or fewer than two pieces to go by.
     """
     steps = round(longest / EMISSION_SECONDS)
     pieces = _moving(features, traces, steps)

@@ -15,7 +15,7 @@ from scipy.special import log_softmax, softmax
 
 from ...errors import DataError
 from ...grid import CELLS, QUADRANT_SHARE
-from ..cache import RATE, Extractor, Progress, extract_all
+from ..cache import RATE, CountProgress, Extractor, extract_all
 from ..corpus.items import Item, Stream
 from ..corpus.targets import cells_of
 from ..recipe import SVMSettings
@@ -86,8 +86,10 @@ def svm_masses(
     The masses are the softmax of the one-against-rest decision values, at the temperature that fits those of the inner
     folds' held-out clips best: their largest is the machine's own answer. A quadrant that no clip has gets none.
 
-    Raises:
-        DataError: scikit-learn is absent, fewer than two groups or quadrants, or values that are not finite.
+    Raises
+    ------
+    DataError
+        Scikit-learn is absent, fewer than two groups or quadrants, or values that are not finite.
     """
     labels = np.asarray(truth, dtype=np.intp)
     present = np.unique(labels)
@@ -136,14 +138,14 @@ def _sharpness(decision: NDArray[np.float64], labels: NDArray[np.intp]) -> float
     """The factor in the softmax that gives the labels the most likelihood."""
 
     def loss(log_sharpness: float) -> float:
-        found = log_softmax(np.exp(log_sharpness) * decision, axis=1)
-        return -float(found[np.arange(len(labels)), labels].mean())
+        log_masses = log_softmax(np.exp(log_sharpness) * decision, axis=1)
+        return -float(log_masses[np.arange(len(labels)), labels].mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-4.0, 4.0), method="bounded").x))
 
 
 def need_opensmile() -> None:
-    """Raises DataError with the pip command if the ``opensmile`` package is absent."""
+    """Refuse to go on without the ``opensmile`` package: DataError with the pip command."""
     try:
         import opensmile  # noqa: F401
     except ImportError as error:
@@ -151,22 +153,26 @@ def need_opensmile() -> None:
 
 
 def egemaps(
-    audio: Sequence[tuple[str, Path]], processes: int = 1, progress: Progress | None = None
+    audio: Sequence[tuple[str, Path]], processes: int = 1, progress: CountProgress | None = None
 ) -> tuple[dict[str, NDArray[np.float64]], Mapping[str, str]]:
-    """openSMILE's eGeMAPSv02 functionals of whole sound files, (id, path) each, through the cache.
+    """The eGeMAPSv02 functionals of whole sound files, (id, path) each, through the cache.
 
-    Returns:
+    Returns
+    -------
+    tuple
         {id: (88,)}, and {id: why} of the files that give none.
 
-    Raises:
-        DataError: openSMILE is absent.
+    Raises
+    ------
+    DataError
+        OpenSMILE is absent.
     """
     need_opensmile()
     import opensmile
 
     layout = f"eGeMAPSv02 functionals, opensmile {opensmile.__version__}"
-    found = extract_all(audio, _egemaps_extractor, layout, processes, progress)
-    return {clip: found.features(clip)[0].astype(np.float64) for clip in found.paths}, found.skipped
+    extracted = extract_all(audio, _egemaps_extractor, layout, processes, progress)
+    return {clip: extracted.features(clip)[0].astype(np.float64) for clip in extracted.paths}, extracted.skipped
 
 
 def _egemaps_extractor() -> Extractor:
@@ -178,5 +184,5 @@ def _egemaps_extractor() -> Extractor:
 
 def _functionals(machine: Any, samples: NDArray[np.float32]) -> NDArray[np.float32]:
     # openSMILE reports sound too short for a frame as NaN; no feature of it is worth stopping for.
-    found = machine.process_signal(samples, RATE).to_numpy(dtype=np.float32)
-    return np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)
+    functionals = machine.process_signal(samples, RATE).to_numpy(dtype=np.float32)
+    return np.nan_to_num(functionals, nan=0.0, posinf=0.0, neginf=0.0)

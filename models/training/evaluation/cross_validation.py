@@ -30,7 +30,7 @@ class OutOfFold(NamedTuple):
 
     example: Example
     fold: int
-    told: DecoderOutputs
+    outputs: DecoderOutputs
     altered: DecoderOutputs | None = None
 
 
@@ -51,24 +51,26 @@ def learn_folds(
 def split(examples: Sequence[Example], progress: Progress) -> tuple[list[Example], list[int]]:
     """The examples, and the folds to test on. A set that cannot be tested is said, and left out of no training.
 
-    Raises:
-        DataError: no set has clips of two groups in two folds.
+    Raises
+    ------
+    DataError
+        No set has clips of two groups in two folds.
     """
     if not any(e.set in SETS for e in examples):
         raise DataError(f"none of {', '.join(SETS)} has clips that can be used: whatever else there is only helps them")
-    found: set[int] = set()
+    numbers: set[int] = set()
     untested: set[str] = set()
     for name in SETS:
         if members := [e for e in examples if e.set == name]:
             try:
                 folds: list[Fold] = grouped_folds([e.fold for e in members], [e.group for e in members])
-                found |= {fold.number for fold in folds}
+                numbers |= {fold.number for fold in folds}
             except DataError as error:
                 progress(f"{name} is trained on but not tested: {error}")
                 untested.add(name)
-    if not found:
+    if not numbers:
         raise DataError("no set has clips of two groups in two folds: nothing to test on that was not trained on")
-    return [replace(e, fold=NEVER) if e.set in untested else e for e in examples], sorted(found)
+    return [replace(e, fold=NEVER) if e.set in untested else e for e in examples], sorted(numbers)
 
 
 def fold_bundle(
@@ -89,12 +91,12 @@ def out_of_fold(bundle: Bundle, examples: Sequence[Example], fold: int) -> Itera
     for example in examples:
         if example.fold == fold:
             copies = [decode(bundle, heard) for heard in example.altered[:1]]
-            yield OutOfFold(example, fold, decode(bundle, example.heard), *copies)
+            yield OutOfFold(example, fold, decode(bundle, example.features), *copies)
 
 
 def item_of(example: Example) -> Item:
     """The example as scoring wants it."""
-    trace = None if example.trace is None else course(example.trace, example.heard.emissions)
+    trace = None if example.trace is None else course(example.trace, example.features.emissions)
     return Item(example.id, example.set, example.group, example.fold, example.quadrant, example.points, trace)
 
 
@@ -105,7 +107,7 @@ def fit_pools(outside: Sequence[OutOfFold], recipe: Recipe = RECIPE) -> dict[str
     """
     settings = recipe.fusion
     kinds = list(of_kinds([row.example for row in outside]))
-    names, size = list(outside[0].told.names), outside[0].told.theta.shape[1]
+    names, size = list(outside[0].outputs.names), outside[0].outputs.theta.shape[1]
     components = component_kinds(kinds, recipe.aeg)
     if components.size != size:  # a kind that is trained on and never tested
         components, kinds = np.zeros(size, dtype=np.int64), [kinds[0]]
@@ -115,15 +117,15 @@ def fit_pools(outside: Sequence[OutOfFold], recipe: Recipe = RECIPE) -> dict[str
         rows = [row for row in outside if row.example.set in KINDS[kind]]
         targets, logs = [], []
         for row in rows:
-            versions = [told for told in (row.told, row.altered) if told is not None]
-            for told in versions:
-                E = told.log_heatmaps.shape[1]
+            versions = [outputs for outputs in (row.outputs, row.altered) if outputs is not None]
+            for outputs in versions:
+                E = outputs.log_heatmaps.shape[1]
                 chosen = np.arange(settings.stride - 1, E, settings.stride)
                 every = targets_of(item_of(row.example), E)
-                share = every.weight[chosen] * told.presence[chosen]
+                share = every.weight[chosen] * outputs.presence[chosen]
                 share *= settings.weights[row.example.set] / len(versions) / max(float(share.sum()), 1e-9)
                 targets.append(Targets(every.mask[chosen], every.region[chosen], share))
-                logs.append(told.log_heatmaps[:, chosen].astype(np.float64))
+                logs.append(outputs.log_heatmaps[:, chosen].astype(np.float64))
         target, log = all_targets(targets), np.concatenate(logs, axis=1)
         for name, members in wanted.items():
             chosen_logs = [smoothed(log[names.index(member)], settings.blur[kind]) for member in members]
@@ -133,11 +135,11 @@ def fit_pools(outside: Sequence[OutOfFold], recipe: Recipe = RECIPE) -> dict[str
         name: Pool(
             wanted[name],
             components,
-            np.stack([p.exponents for p in found]),
-            np.stack([p.bias for p in found]),
+            np.stack([p.exponents for p in weights_of_kinds]),
+            np.stack([p.bias for p in weights_of_kinds]),
             np.array([settings.blur[kind] for kind in kinds]),
         )
-        for name, found in fitted.items()
+        for name, weights_of_kinds in fitted.items()
     }
 
 
@@ -154,7 +156,7 @@ def fold_pools(outside: Sequence[OutOfFold], bundle: Bundle | None = None, recip
 
 def score_folds(outside: Sequence[OutOfFold], pools: FoldPools) -> Figures:
     """Each decoder's and the fusion's figures by set, over the folds."""
-    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    scores_of: dict[str, dict[str, list[dict[str, float]]]] = {}
     calibrations: dict[str, dict[str, list[Calibration]]] = {}
     for fold, rows in _folds(outside):
         for decoder, pool in pools[fold].items():
@@ -162,16 +164,16 @@ def score_folds(outside: Sequence[OutOfFold], pools: FoldPools) -> Figures:
                 members = [row for row in rows if row.example.set == name]
                 if not members:
                     continue
-                items, streams = [item_of(m.example) for m in members], [pooled(m.told, pool) for m in members]
+                items, streams = [item_of(m.example) for m in members], [pooled(m.outputs, pool) for m in members]
                 scores = _scores(name, items, streams, outside, fold)
-                found.setdefault(decoder, {}).setdefault(name, []).append(scores)
+                scores_of.setdefault(decoder, {}).setdefault(name, []).append(scores)
                 calibrations.setdefault(decoder, {}).setdefault(name, []).append(calibrate(items, streams))
-    _add_traces(found, outside, pools)
+    _add_traces(scores_of, outside, pools)
     return {
         decoder: {
             name: join(rows) | _calibrated(calibrations.get(decoder, {}).get(name, [])) for name, rows in sets.items()
         }
-        for decoder, sets in found.items()
+        for decoder, sets in scores_of.items()
     }
 
 
@@ -180,20 +182,20 @@ def _calibrated(folds: Sequence[Calibration]) -> dict[str, Value]:
 
 
 def _add_traces(
-    found: dict[str, dict[str, list[dict[str, float]]]],
+    scores_of: dict[str, dict[str, list[dict[str, float]]]],
     outside: Sequence[OutOfFold],
     pools: FoldPools,
 ) -> None:
     """Clips with means over raters are too few for folds: all are scored together, each by the fold without it."""
-    told: dict[tuple[str, str], tuple[list[Item], list[NDArray[np.float64]]]] = {}
+    traced: dict[tuple[str, str], tuple[list[Item], list[NDArray[np.float64]]]] = {}
     for fold, rows in _folds([row for row in outside if row.example.trace is not None]):
         for decoder, pool in pools[fold].items():
             for row in rows:
-                items, streams = told.setdefault((decoder, row.example.set), ([], []))
+                items, streams = traced.setdefault((decoder, row.example.set), ([], []))
                 items.append(item_of(row.example))
-                streams.append(pooled(row.told, pool))
-    for (decoder, name), (items, streams) in told.items():
-        found.setdefault(decoder, {})[name] = [dict(scoring.score_traces(items, streams))]
+                streams.append(pooled(row.outputs, pool))
+    for (decoder, name), (items, streams) in traced.items():
+        scores_of.setdefault(decoder, {})[name] = [dict(scoring.score_traces(items, streams))]
 
 
 def _scores(

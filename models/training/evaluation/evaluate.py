@@ -85,15 +85,15 @@ def evaluate(
 
 
 def _functionals(data: Path, progress: Progress) -> dict[str, NDArray[np.float64]]:
-    """eGeMAPS of the 4Q clips, by id; none where openSMILE is not installed."""
+    """The eGeMAPS of the 4Q clips, by id; none where openSMILE is not installed."""
     try:
-        found, skipped = baselines.egemaps([(clip.id, clip.path) for clip in read_folder(data).four_q])
+        functionals, skipped = baselines.egemaps([(clip.id, clip.path) for clip in read_folder(data).four_q])
     except DataError as error:
         progress(f"left out: {error}")
         return {}
     for line in skipped.values():
         progress(f"skipped: {line}")
-    return found
+    return functionals
 
 
 def measure(
@@ -172,28 +172,28 @@ def lags(examples: Sequence[Example]) -> Iterator[str]:
     """How far the raters of each set that was rated over time trail the running texture: a line a set."""
     for name in ("vgmidi", *TRACES):
         members = [e for e in examples if e.set == name and e.histogram.any()]
-        found = []
+        by_axis = []
         for axis, centres in (("valence", CELL_VALENCE), ("arousal", CELL_AROUSAL)):
             rated = [e.histogram.sum(axis=1) > 0 for e in members]
-            features = [e.heard.textures[r] for e, r in zip(members, rated, strict=True)]
+            features = [e.features.textures[r] for e, r in zip(members, rated, strict=True)]
             traces = [(e.histogram[r] @ centres)[:, None] for e, r in zip(members, rated, strict=True)]
             try:
                 lag = annotator_lag(features, traces)
             except DataError:  # too few pieces, or too short
                 continue
             if lag.pieces >= FEWEST_PIECES:
-                found.append(f"{lag.seconds:.1f} ± {lag.error:.1f} s in {axis}")
-        if found:
-            yield f"{name}: raters trail the texture by {', '.join(found)}"
+                by_axis.append(f"{lag.seconds:.1f} ± {lag.error:.1f} s in {axis}")
+        if by_axis:
+            yield f"{name}: raters trail the texture by {', '.join(by_axis)}"
 
 
 def _calibrations(outside: Sequence[OutOfFold], pools: FoldPools) -> dict[str, Calibration]:
     parts: dict[str, list[Calibration]] = {}
     for fold, rows in _folds([row for row in outside if row.example.set in SETS]):
         for decoder, pool in pools[fold].items():
-            items, streams = [item_of(row.example) for row in rows], [pooled(row.told, pool) for row in rows]
+            items, streams = [item_of(row.example) for row in rows], [pooled(row.outputs, pool) for row in rows]
             parts.setdefault(decoder, []).append(calibrate(items, streams))
-    return {decoder: merged(found) for decoder, found in parts.items()}
+    return {decoder: merged(of_folds) for decoder, of_folds in parts.items()}
 
 
 def _by_paths(bundle: Bundle, examples: Sequence[Example], fold: int, settings: CRFSettings) -> dict[str, float]:
@@ -202,15 +202,15 @@ def _by_paths(bundle: Bundle, examples: Sequence[Example], fold: int, settings: 
     if not any(e.fold == fold for e in pieces):
         return {}
     chain = fitted_chain(bundle, [e for e in pieces if e.fold != fold], settings)
-    found: dict[str, list[float]] = {"live": [], "whole": []}
+    likelihoods: dict[str, list[float]] = {"live": [], "whole": []}
     for example in pieces:
-        if example.fold == fold and example.heard.sounding.any():
-            sounding = example.heard.sounding
+        if example.fold == fold and example.features.sounding.any():
+            sounding = example.features.sounding
             x, shares = chain_inputs(bundle, example)[sounding], example.histogram[sounding]
             rated = shares.sum(axis=1) > 0
             for name, stream in (("live", chain.filter(x)), ("whole", chain.smooth(x))):
-                found[name].append(float((shares[rated] * np.log(stream[rated])).sum(axis=1).mean()))
-    return {name: float(np.mean(values)) for name, values in found.items()}
+                likelihoods[name].append(float((shares[rated] * np.log(stream[rated])).sum(axis=1).mean()))
+    return {name: float(np.mean(values)) for name, values in likelihoods.items()}
 
 
 def _baselines(
@@ -223,13 +223,13 @@ def _baselines(
     progress: Progress,
 ) -> Figures:
     """What knows less, in the same tables: the global prior, one heatmap a clip, and classifiers of whole clips."""
-    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    scores_of: dict[str, dict[str, list[dict[str, float]]]] = {}
 
     def add(row: str, name: str, scores: Mapping[str, float]) -> None:
-        found.setdefault(row, {}).setdefault(name, []).append(dict(scores))
+        scores_of.setdefault(row, {}).setdefault(name, []).append(dict(scores))
 
     def statistics(e: Example) -> NDArray[np.floating]:
-        return baselines.clip_statistics(e.heard.vectors, e.heard.weights)
+        return baselines.clip_statistics(e.features.vectors, e.features.weights)
 
     for fold, rows in _folds(outside):
         fusion = pools[fold][FUSION]
@@ -240,10 +240,10 @@ def _baselines(
                 continue
             items = [item_of(row.example) for row in members]
             prior = baselines.global_prior([item_of(e) for e in known])
-            held = [baselines.held(prior, row.example.heard.emissions) for row in members]
+            held = [baselines.held(prior, row.example.features.emissions) for row in members]
             add("global prior, smoothed", name, _scores(name, items, held, outside, fold))
             # It knows the whole clip from its start: what it says of the first seconds is no figure.
-            constant = [baselines.constant_per_clip(pooled(row.told, fusion)) for row in members]
+            constant = [baselines.constant_per_clip(pooled(row.outputs, fusion)) for row in members]
             add("fusion, one heatmap a clip", name, _scores(name, items, constant, outside, fold, heard=()))
             if name == "vgmidi":
                 for row, scores in scoring.rater_agreement(items, _known_cells(outside, fold), seed).items():
@@ -255,7 +255,7 @@ def _baselines(
             described = all(e.id in functionals for e in (*known, *tested))
             if described and (scores := _svm(known, tested, lambda e: functionals[e.id], settings, seed, progress)):
                 add("SVM on openSMILE eGeMAPS, offline", name, scores)
-    return {row: {name: join(folds) for name, folds in sets.items()} for row, sets in found.items()}
+    return {row: {name: join(folds) for name, folds in sets.items()} for row, sets in scores_of.items()}
 
 
 def _svm(
@@ -302,7 +302,7 @@ def component_curve(
         for fold in folds:
             fitted = fit_aeg([e for e in examples if e.fold != fold], settings, seed=seed)
             outside += out_of_fold(fitted, [e for e in examples if e.set in SETS], fold)
-        alike = {"aeg": alone("aeg", outside[0].told.theta.shape[1])}
+        alike = {"aeg": alone("aeg", outside[0].outputs.theta.shape[1])}
         figures[f"{count} components a kind"] = score_folds(outside, dict.fromkeys(folds, alike))["aeg"]
         progress(f"{count} components a kind: done")
     return Report(figures=figures, drops={})

@@ -100,7 +100,9 @@ def between_groups(metric: Metric, x: ArrayLike, y: ArrayLike, groups: ArrayLike
 
 
 def within_groups(metric: Metric, x: ArrayLike, y: ArrayLike, groups: ArrayLike) -> float:
-    """Mean over the groups of ``metric`` with the group's own means taken out: does the model follow a piece's course?
+    """Mean over the groups of ``metric`` with the group's own means taken out.
+
+    Does the model follow a piece's course?
 
     Groups where the metric is undefined (NaN) are left out; NaN if it is so in all.
     """

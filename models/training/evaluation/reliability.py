@@ -77,9 +77,9 @@ def densest(mass: NDArray[np.float64], level: float) -> NDArray[np.float64]:
     falling = np.take_along_axis(mass, order, axis=1)
     room = level - (np.cumsum(falling, axis=1) - falling)
     share = np.clip(room / np.maximum(falling, _TINY), 0.0, 1.0)
-    found = np.empty_like(share)
-    np.put_along_axis(found, order, share, axis=1)
-    return found
+    belonging = np.empty_like(share)
+    np.put_along_axis(belonging, order, share, axis=1)
+    return belonging
 
 
 def coverage(mass: NDArray[np.float64], counts: NDArray[np.float64]) -> Reliability:
@@ -104,7 +104,7 @@ def merged(parts: Sequence[Calibration]) -> Calibration:
     """All parts' statements together; a kind of statement that some parts lack is that of the others."""
     total: Calibration = {}
     for part in parts:
-        total |= {name: total[name] + found if name in total else found for name, found in part.items()}
+        total |= {name: total[name] + statements if name in total else statements for name, statements in part.items()}
     return total
 
 
@@ -114,13 +114,13 @@ def calibration_figures(calibration: Calibration) -> dict[str, float]:
     ``ece_cells`` is the error of one cell, times 121, halved: the share of a heatmap's mass that is in the wrong place.
     """
     figures = {}
-    for name, found in calibration.items():
+    for name, statements in calibration.items():
         if name.startswith("regions"):
-            covered = found.observed / found.count
+            covered = statements.observed / statements.count
             for level in (50, 90):
                 figures[f"coverage_{level}{name.removeprefix('regions')}"] = float(covered[level // 10 - 1])
         else:
-            figures[f"ece_{name}"] = found.error * (CELLS / 2 if name == "cells" else 1.0)
+            figures[f"ece_{name}"] = statements.error * (CELLS / 2 if name == "cells" else 1.0)
     return figures
 
 
@@ -147,26 +147,26 @@ def _of_points(item: Item, stream: Stream) -> Calibration:
     rated = counts.sum(axis=1) > 0
     mass, counts = stream[rated], counts[rated]
     ratings = counts.sum(axis=1, keepdims=True)
-    found = {"cells": reliability(mass, counts / ratings, ratings, CELL_SHARES)}
-    found |= _of_quadrants(quadrants(mass), quadrants(counts / ratings), ratings)
-    return found | {"regions": coverage(mass, counts)}
+    calibration = {"cells": reliability(mass, counts / ratings, ratings, CELL_SHARES)}
+    calibration |= _of_quadrants(quadrants(mass), quadrants(counts / ratings), ratings)
+    return calibration | {"regions": coverage(mass, counts)}
 
 
 def _of_clip(item: Item, stream: Stream) -> Calibration:
     assert item.quadrant is not None
     live = quadrants(stream)
-    found: Calibration = {}
+    calibration: Calibration = {}
     for mass, suffix in ((live.mean(axis=0, keepdims=True), ""), (live, "_live")):
         truth = np.tile(quadrant_shares(item.quadrant, None), (len(mass), 1))
-        each = np.full((len(mass), 1), 1.0 / len(mass))  # a clip counts once
-        parts = _of_quadrants(mass, truth, each) | {"regions": coverage(mass, each * truth)}
-        found |= {name + suffix: part for name, part in parts.items()}
-    return found
+        weights = np.full((len(mass), 1), 1.0 / len(mass))  # a clip counts once
+        parts = _of_quadrants(mass, truth, weights) | {"regions": coverage(mass, weights * truth)}
+        calibration |= {name + suffix: part for name, part in parts.items()}
+    return calibration
 
 
 def _of_quadrants(mass: NDArray[np.float64], truth: NDArray[np.float64], weights: NDArray[np.float64]) -> Calibration:
     """Of quadrants and signs: masses and shares that came true (n, 4), weights (n, 1)."""
-    found = {"quadrants": reliability(mass, truth, weights, SHARES)}
+    calibration = {"quadrants": reliability(mass, truth, weights, SHARES)}
     for axis, side in _POSITIVE.items():
-        found[axis] = reliability(mass[:, side].sum(axis=1), truth[:, side].sum(axis=1), weights[:, 0], SHARES)
-    return found
+        calibration[axis] = reliability(mass[:, side].sum(axis=1), truth[:, side].sum(axis=1), weights[:, 0], SHARES)
+    return calibration

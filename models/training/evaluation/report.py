@@ -56,11 +56,11 @@ def join(rows: Sequence[Mapping[str, float]]) -> dict[str, Value]:
     """
     joined: dict[str, Value] = {}
     for name in rows[0]:
-        found = [float(row[name]) for row in rows]
-        defined = [value for value in found if np.isfinite(value)]
+        values = [float(row[name]) for row in rows]
+        defined = [value for value in values if np.isfinite(value)]
         if len(defined) >= min(2, len(rows)):
             error = metrics.standard_error(defined) if len(defined) > 1 else None
-            folds = [value if np.isfinite(value) else None for value in found]
+            folds = [value if np.isfinite(value) else None for value in values]
             joined[name] = Value(mean=float(np.mean(defined)), se=error, folds=folds)
     return joined
 
@@ -76,12 +76,12 @@ def drops(clean: Figures, conditions: Mapping[str, Figures]) -> Figures:
     lost: Figures = {}
     for condition, figures in conditions.items():
         for decoder, sets in figures.items():
-            for name, found in sets.items():
+            for name, after in sets.items():
                 before = clean.get(decoder, {}).get(name, {})
-                headline = next((key for key in HEADLINES if key in found and key in before), None)
+                headline = next((key for key in HEADLINES if key in after and key in before), None)
                 if headline is None:
                     continue
-                pairs = zip(before[headline]["folds"], found[headline]["folds"], strict=True)
+                pairs = zip(before[headline]["folds"], after[headline]["folds"], strict=True)
                 loss = [{headline: a - b} for a, b in pairs if a is not None and b is not None]
                 lost.setdefault(decoder, {}).setdefault(name, {})[condition] = join(loss)[headline]
     return lost
@@ -90,7 +90,9 @@ def drops(clean: Figures, conditions: Mapping[str, Figures]) -> Figures:
 def summary(figures: Figures) -> dict[str, dict[str, dict[str, float]]]:
     """The means alone, rounded: what a bundle's manifest keeps."""
     return {
-        decoder: {name: {key: round(value["mean"], 4) for key, value in found.items()} for name, found in sets.items()}
+        decoder: {
+            name: {key: round(value["mean"], 4) for key, value in values.items()} for name, values in sets.items()
+        }
         for decoder, sets in figures.items()
     }
 
@@ -180,15 +182,15 @@ def markdown(report: Report) -> str:
 
 def _of_set(figures: Figures, name: str) -> Iterator[Grid]:
     for title, needed, columns in _SECTIONS:
-        found = {decoder: sets[name] for decoder, sets in figures.items() if name in sets}
-        if not any(needed in values for values in found.values()):
+        values_of = {decoder: sets[name] for decoder, sets in figures.items() if name in sets}
+        if not any(needed in values for values in values_of.values()):
             continue
         for reference, key in _REFERENCES.items():
-            value = next((values[key] for values in found.values() if key in values), None)
+            value = next((values[key] for values in values_of.values() if key in values), None)
             if value is not None:
-                found[reference] = {"log_likelihood": value}
+                values_of[reference] = {"log_likelihood": value}
         groups = f", unseen {_GROUPS[name]}" if name in _GROUPS else ""
-        yield from _grid(f"{name}{groups}: {title}", ["decoder"], columns, [([d], v) for d, v in found.items()])
+        yield from _grid(f"{name}{groups}: {title}", ["decoder"], columns, [([d], v) for d, v in values_of.items()])
 
 
 def _of_calibration(figures: Figures, names: Sequence[str]) -> Iterator[Grid]:
@@ -207,7 +209,7 @@ def _of_calibration(figures: Figures, names: Sequence[str]) -> Iterator[Grid]:
 
 def _of_drops(lost: Figures) -> Iterator[Grid]:
     names = list(dict.fromkeys(name for sets in lost.values() for name in sets))
-    conditions = dict.fromkeys(key for sets in lost.values() for found in sets.values() for key in found)
+    conditions = dict.fromkeys(key for sets in lost.values() for losses in sets.values() for key in losses)
     rows = [([name, decoder], sets[name]) for name in names for decoder, sets in lost.items() if name in sets]
     title = "what is lost under augmentation (macro-F1; rated pieces: nats)"
     yield from _grid(title, ["set", "decoder"], {key: key for key in conditions}, rows)
@@ -253,22 +255,28 @@ def reliability_diagram(calibrations: Mapping[str, Calibration], path: Path, tit
 
     The area of a dot is its share of the statements (dots of less than one in a thousand are left out); a calibrated
     decoder lies on the diagonal, one that is too sure of itself is flatter. In the corner of a panel stand the
-    expected calibration errors, as in ``calibration.calibration_figures``.
+    expected calibration errors, as in ``reliability.calibration_figures``.
 
-    Raises:
-        DataError: matplotlib is absent, there is nothing to draw, or the picture cannot be written.
+    Raises
+    ------
+    DataError
+        Matplotlib is absent, there is nothing to draw, or the picture cannot be written.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise DataError("the reliability diagram needs matplotlib: pip install 'valaro[plot]'") from error
-    panels = [name for name in _PANELS if any(name in found for found in calibrations.values())]
+    panels = [name for name in _PANELS if any(name in calibration for calibration in calibrations.values())]
     if not panels:
         raise DataError("no calibration was measured: there is nothing to draw")
     figure = Figure(figsize=(3.5 * len(panels) + 0.4, 4.6), dpi=120, facecolor=_PAPER, layout="constrained")
     figure.suptitle(title, color=_INK, fontsize=13, x=0.01, ha="left")
     for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        _panel(axes, name, {decoder: found[name] for decoder, found in calibrations.items() if name in found})
+        _panel(
+            axes,
+            name,
+            {decoder: calibration[name] for decoder, calibration in calibrations.items() if name in calibration},
+        )
     lines, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside lower left", ncols=6, frameon=False, labelcolor=_INK, fontsize=10)
     try:
@@ -280,15 +288,15 @@ def reliability_diagram(calibrations: Mapping[str, Calibration], path: Path, tit
 def _panel(axes: Any, name: str, decoders: Mapping[str, Reliability]) -> None:
     low = 1e-4 if name == "cells" else 0.0
     axes.plot([low, 1], [low, 1], color=_FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    for k, (decoder, found) in enumerate(decoders.items()):
+    for k, (decoder, statements) in enumerate(decoders.items()):
         colour = _COLOURS[k % len(_COLOURS)]
-        stated, true, share = found.curve()
+        stated, true, share = statements.curve()
         some = (share >= 1e-3) & (stated >= low) & (true >= low)
         stated, true, share = stated[some], true[some], share[some]
         axes.plot(stated, true, color=colour, linewidth=1.8, label=decoder, zorder=2)
         axes.scatter(stated, true, s=12 + 260 * share, color=colour, alpha=0.85, linewidths=0, zorder=3, clip_on=False)
         height = 0.04 + 0.065 * (len(decoders) - 1 - k)
-        error = _short(found.error * (CELLS / 2 if name == "cells" else 1.0))
+        error = _short(statements.error * (CELLS / 2 if name == "cells" else 1.0))
         axes.text(0.97, height, error, color=colour, fontsize=9, ha="right", transform=axes.transAxes)
     regions = name == "regions"
     if name == "cells":

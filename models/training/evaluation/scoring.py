@@ -159,18 +159,18 @@ def _means(stream: Stream) -> list[NDArray[np.float64]]:
 
 
 def _points_likelihood(items: Sequence[Item], heatmaps: Iterable[NDArray[np.float64]]) -> float:
-    found = []
+    means = []
     for item, heatmap in zip(items, heatmaps, strict=True):
         points = _points(item)
-        found.append(metrics.log_likelihood(heatmap, points.emission, cells_of(points)).mean())
-    return float(np.mean(found))
+        means.append(metrics.log_likelihood(heatmap, points.emission, cells_of(points)).mean())
+    return float(np.mean(means))
 
 
 def _others_likelihood(items: Sequence[Item], histogram: NDArray[np.float64]) -> float:
     """Mean over pieces of the ratings' log-likelihood under what the others said at that moment."""
     kernel = smoothing(_BLUR)
     kept = np.outer(np.diag(kernel), np.diag(kernel)).ravel()  # what a rating leaves in its own cell
-    found = []
+    means = []
     for item in items:
         points = _points(item)
         cells = cells_of(points)
@@ -178,8 +178,8 @@ def _others_likelihood(items: Sequence[Item], histogram: NDArray[np.float64]) ->
         blurred = (kernel @ counts.reshape(-1, SIDE, SIDE) @ kernel.T).reshape(-1, CELLS)
         others = blurred[points.emission, cells] - kept[cells] + _PSEUDO_COUNT * histogram[cells]
         total = counts.sum(axis=1)[points.emission] - 1 + _PSEUDO_COUNT
-        found.append(np.log(others / total).mean())
-    return float(np.mean(found))
+        means.append(np.log(others / total).mean())
+    return float(np.mean(means))
 
 
 def _panels(points: Points) -> tuple[NDArray[np.intp], Panels]:
@@ -212,7 +212,7 @@ def _parted(panels: Sequence[Panels], chosen: Sequence[NDArray[np.bool_]]) -> li
 
 def _mean_figures(rows: Sequence[Mapping[str, float]]) -> Scores:
     """Over draws; a figure that no draw defines is NaN."""
-    found = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    draws = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return {
-        name: float(v[np.isfinite(v)].mean()) if np.isfinite(v).any() else float("nan") for name, v in found.items()
+        name: float(v[np.isfinite(v)].mean()) if np.isfinite(v).any() else float("nan") for name, v in draws.items()
     }

@@ -1,4 +1,4 @@
-"""The judge of music, speech and noise: fitted to scenes, and what it makes of them."""
+"""The classifier of music, speech and noise: fitted to scenes, and what it makes of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,22 +23,24 @@ class _Network(NamedTuple):
     output_bias: NDArray[np.float32]
 
 
-def fit_judge(parts: Sequence[tuple[str, Scenes]], settings: ActivitySettings, seed: int = 0) -> ActivityClassifier:
+def fit_activity_classifier(
+    parts: Sequence[tuple[str, Scenes]], settings: ActivitySettings, seed: int = 0
+) -> ActivityClassifier:
     """The network that tells the classes apart, fitted to scenes of the kinds named; deterministic given the seed."""
     textures, labels = _chosen(parts, settings)
     mean, scale = textures.mean(axis=0), textures.std(axis=0) + 1e-6
     z = np.clip((textures - mean) / scale, -LIMIT, LIMIT)
     count = settings.networks
     networks = [_learnt(z, labels, settings, count * seed + k) for k in range(count)]
-    bias = np.stack([each.output_bias for each in networks]).mean(axis=0)
+    bias = np.stack([network.output_bias for network in networks]).mean(axis=0)
     bias[MUSIC] += settings.favour
     # Side by side they are one network of all their units.
     return ActivityClassifier(
         mean,
         scale,
-        np.concatenate([each.hidden for each in networks], axis=1),
-        np.concatenate([each.hidden_bias for each in networks]),
-        np.concatenate([each.output for each in networks]) / np.float32(count),
+        np.concatenate([network.hidden for network in networks], axis=1),
+        np.concatenate([network.hidden_bias for network in networks]),
+        np.concatenate([network.output for network in networks]) / np.float32(count),
         bias,
     )
 
@@ -47,8 +49,8 @@ def _chosen(
     parts: Sequence[tuple[str, Scenes]], settings: ActivitySettings
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     textures, labels = [], []
-    for kind, each in parts:
-        for stream in each.streams():
+    for kind, scenes_of_kind in parts:
+        for stream in scenes_of_kind.streams():
             asked = stream.sounding & (stream.label != OPEN) & (np.arange(len(stream.label)) >= settings.fewest)
             asked &= np.arange(len(stream.label)) % settings.stride.get(kind, 1) == 0
             textures.append(stream.textures[asked])
@@ -78,14 +80,14 @@ def _learnt(z: NDArray[np.float32], labels: NDArray[np.int64], settings: Activit
                 loss(network(x[rows]), y[rows]).backward()
                 optimiser.step()
                 schedule.step()
-    hidden, hidden_bias, output, output_bias = (each.detach().numpy() for each in network.parameters())
+    hidden, hidden_bias, output, output_bias = (values.detach().numpy() for values in network.parameters())
     return _Network(hidden.T, hidden_bias, output.T, output_bias)
 
 
-def train_judge(
+def train_activity_classifier(
     data: Path, settings: ActivitySettings, *, seed: int = 0, progress: Progress = print
 ) -> ActivityClassifier:
-    """The judge that a bundle ships, fitted to all folds.
+    """The classifier that a bundle ships, fitted to all folds.
 
     Raises
     ------
@@ -93,25 +95,25 @@ def train_judge(
         No music of five folds, no eSpeak NG, or PyTorch is not installed.
     """
     parts = gather_scenes(materials(data, settings, progress), KINDS, settings, progress)
-    return fit_judge([part for fold in parts.values() for part in fold], settings, seed)
+    return fit_activity_classifier([part for fold in parts.values() for part in fold], settings, seed)
 
 
 def gather_scenes(
     folds: Sequence[Material], kinds: Sequence[str], settings: ActivitySettings, progress: Progress
 ) -> dict[int, list[tuple[str, Scenes]]]:
     """The scenes of each kind, by fold."""
-    found: dict[int, list[tuple[str, Scenes]]] = {}
+    by_fold: dict[int, list[tuple[str, Scenes]]] = {}
     for material in folds:
-        found[material.fold] = [(kind, scenes(kind, material, settings)) for kind in kinds]
+        by_fold[material.fold] = [(kind, scenes(kind, material, settings)) for kind in kinds]
         progress(f"heard the scenes of fold {material.fold}")
-    return found
+    return by_fold
 
 
-def verdicts(judge: ActivityClassifier, stream: Scenes) -> NDArray[np.int64]:
+def verdicts(classifier: ActivityClassifier, stream: Scenes) -> NDArray[np.int64]:
     """What the live chain would say at each emission of one scene: (E,), silence as what was said before it."""
-    state, said = activity.init(), np.empty(len(stream.label), dtype=np.int64)
-    scores = judge.scores(stream.textures)
+    state, verdict = activity.init(), np.empty(len(stream.label), dtype=np.int64)
+    scores = classifier.scores(stream.textures)
     for i, weight in enumerate(stream.weight):
-        state = judge.believe(state, scores[i], float(weight))
-        said[i] = state.verdict
-    return said
+        state = classifier.believe(state, scores[i], float(weight))
+        verdict[i] = state.verdict
+    return verdict

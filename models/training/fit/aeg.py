@@ -39,7 +39,7 @@ def fit_aeg(examples: Sequence[Example], settings: AEGSettings, *, seed: int = 0
     acoustic = fit_acoustic(kinds, projection, spans, settings, seed)
     blank = AffectiveGMM(np.zeros((acoustic.components, 2)), np.tile(np.eye(2), (acoustic.components, 1, 1)))
     heard_by = Bundle(projection, acoustic, blank, settings.half_life, settings.prior_seconds)
-    theta, points, regions = _evidence(examples, lambda e: stream_theta(heard_by, e.heard), settings.weights)
+    theta, points, regions = _evidence(examples, lambda e: stream_theta(heard_by, e.features), settings.weights)
     affective = fit_affective(
         theta,
         points=points,
@@ -52,7 +52,13 @@ def fit_aeg(examples: Sequence[Example], settings: AEGSettings, *, seed: int = 0
 
 
 def of_kinds(examples: Sequence[Example]) -> dict[str, list[Example]]:
-    """The labelled examples by kind of sound. Raises DataError if there is none."""
+    """The labelled examples by kind of sound.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
     kinds = {kind: members for kind, sets in KINDS.items() if (members := [e for e in examples if e.set in sets])}
     if not kinds:
         raise DataError("no clips to train on")
@@ -128,8 +134,8 @@ def _directions(
 
 def _settled(example: Example) -> NDArray[np.float32]:
     """The rows of a clip that count: sounding, and with a texture behind them."""
-    counting = example.heard.vectors[example.heard.weights > 0]
-    return counting if len(counting) else example.heard.vectors[-1:]
+    counting = example.features.vectors[example.features.weights > 0]
+    return counting if len(counting) else example.features.vectors[-1:]
 
 
 def fit_acoustic(

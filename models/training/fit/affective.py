@@ -43,13 +43,22 @@ def fit_affective(
     Deterministic: EM starts from `initial`, or from all components alike, when the responsibilities of the first
     step are theta itself.
 
-    theta: (M, K), non-negative, no row all 0.
-    sigma_floor: smallest standard deviation in any direction of the plane. The means stay inside the plane since the
-        evidence does.
-    tol: stop when the objective gains less than this per unit of evidence weight.
-    progress: called before each M-step with (iteration from 0, objective of the current parameters).
+    Parameters
+    ----------
+    theta
+        (M, K), non-negative, no row all 0.
+    sigma_floor
+        Smallest standard deviation in any direction of the plane. The means stay inside the plane since the evidence
+        does.
+    tol
+        Stop when the objective gains less than this per unit of evidence weight.
+    progress
+        Called before each M-step with (iteration from 0, objective of the current parameters).
 
-    Raises DataError for evidence that is absent or outside its range.
+    Raises
+    ------
+    DataError
+        For evidence that is absent or outside its range.
     """
     theta = np.ascontiguousarray(theta, dtype=np.float64)
     _check(theta, points, regions)

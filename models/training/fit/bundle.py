@@ -32,11 +32,17 @@ def fit(examples: Sequence[Example], *, seed: int = 0, recipe: Recipe = RECIPE, 
 
 def with_copies(examples: Sequence[Example]) -> list[Example]:
     """Each clip as it is, and once more as each altered copy of it is: to the AEG and the chain, clips of their own."""
-    return [*examples, *(replace(e, heard=heard, altered=()) for e in examples for heard in e.altered)]
+    return [*examples, *(replace(e, features=heard, altered=()) for e in examples for heard in e.altered)]
 
 
 def learning() -> ModuleType:
-    """What teaches the network, ``training.fit.lstm``. Raises DataError if PyTorch is not installed."""
+    """What teaches the network, ``training.fit.lstm``.
+
+    Raises
+    ------
+    DataError
+        If PyTorch is not installed.
+    """
     try:
         from . import lstm
     except ImportError as error:

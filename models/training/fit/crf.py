@@ -21,12 +21,21 @@ RIDGE = 1e-2  # on bias, start and pairs: settles what the likelihood leaves ope
 class Labelled:
     """Features of one clip and what is known of its cells: either ``labels`` or ``evidence``.
 
-    x: (T, F). labels: (R, T) cells 0..120, one row a rater; a clip counts ``weight`` whatever R is.
-    evidence: (T, 121), non-negative: how well each cell agrees with the label (a quadrant's column of
-    ``grid.QUADRANT_SHARE`` at every step).
+    Parameters
+    ----------
+    x
+        (T, F).
+    labels
+        (R, T) cells 0..120, one row a rater; a clip counts ``weight`` whatever R is.
+    evidence
+        (T, 121), non-negative: how well each cell agrees with the label (a quadrant's column of ``grid.QUADRANT_SHARE``
+        at every step).
 
-    Raises ValueError for shapes that do not belong together, values that are not finite, labels outside the grid,
-    a step that no cell agrees with, or a weight that is not positive.
+    Raises
+    ------
+    ValueError
+        For shapes that do not belong together, values that are not finite, labels outside the grid, a step that no cell
+        agrees with, or a weight that is not positive.
     """
 
     x: NDArray[np.floating]
@@ -101,8 +110,10 @@ def fit_crf(
     "filter" from zero (so near to the Markov chain it would settle for too sticky a filter).
     ``progress(iteration, objective)`` is called after each iteration.
 
-    Raises ValueError for no clips, clips that differ in their number of features, and evidence that no path of near
-    cells can follow.
+    Raises
+    ------
+    ValueError
+        For no clips, clips that differ in their number of features, and evidence that no path of near cells can follow.
     """
     strengths = settings.l2, settings.smoothness, settings.tie
     problem = _Problem(clips, initial or _blank(clips, settings.radius), strengths, settings.objective)
@@ -115,7 +126,7 @@ def fit_crf(
         if progress is not None:
             progress(count, -float(intermediate_result.fun))  # type: ignore[attr-defined]
 
-    found = minimize(
+    solution = minimize(
         problem.loss,
         start,
         jac=True,
@@ -129,7 +140,7 @@ def fit_crf(
             "gtol": 1e-6,
         },
     )
-    return problem.chain(found.x)
+    return problem.chain(solution.x)
 
 
 class _Weights(NamedTuple):

@@ -32,7 +32,7 @@ def fitted_chain(bundle: Bundle, examples: Sequence[Example], settings: CRFSetti
     for array in (mixture.weights, mixture.means, mixture.covariances, projection.mean, projection.matrix):
         content.update(array.tobytes())
     for e in labelled:
-        content.update(repr((e.set, e.quadrant, e.heard.path.name)).encode())
+        content.update(repr((e.set, e.quadrant, e.features.path.name)).encode())
         if e.points is not None:
             content.update(paths_of(e.points).tobytes())
     key = (content.hexdigest(), settings)
@@ -40,11 +40,11 @@ def fitted_chain(bundle: Bundle, examples: Sequence[Example], settings: CRFSetti
     def compute() -> NDArray[np.uint8]:
         chain = fit_crf([_labelled(bundle, e, settings.weights[e.set]) for e in labelled], settings)
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **{each.name: getattr(chain, each.name) for each in fields(CRF)})
+        np.savez(buffer, allow_pickle=False, **{part.name: getattr(chain, part.name) for part in fields(CRF)})
         return np.frombuffer(buffer.getvalue(), dtype=np.uint8)
 
     with np.load(io.BytesIO(bytes(cached(key, compute, "chains"))), allow_pickle=False) as arrays:
-        return CRF(**{each.name: arrays[each.name] for each in fields(CRF)})
+        return CRF(**{part.name: arrays[part.name] for part in fields(CRF)})
 
 
 def _labelled(bundle: Bundle, example: Example, weight: float) -> Labelled:
@@ -59,12 +59,12 @@ def _labelled(bundle: Bundle, example: Example, weight: float) -> Labelled:
 
 def _heard(example: Example) -> NDArray[np.bool_]:
     """Which of the labelled emissions have sound: (emissions that have a label,)."""
-    last = example.heard.emissions if example.points is None else int(example.points.emission.max(initial=-1)) + 1
-    return example.heard.sounding[:last]
+    last = example.features.emissions if example.points is None else int(example.points.emission.max(initial=-1)) + 1
+    return example.features.sounding[:last]
 
 
 def chain_inputs(bundle: Bundle, example: Example) -> NDArray[np.float32]:
     """What the chain sees of a clip: (emissions, F)."""
-    theta, textures = stream_theta(bundle, example.heard), example.heard.textures
+    theta, textures = stream_theta(bundle, example.features), example.features.textures
     nothing = np.zeros((0, 0), dtype=np.float32)
     return np.stack([chain_features(Evidence(nothing, t, k)) for t, k in zip(textures, theta, strict=True)])

@@ -40,8 +40,11 @@ def fit_pool(
     L-BFGS-B on the weighted mean loss in nats, exact gradient, plus ``ridge`` times the squared distance of the
     exponents from ``start`` (1/D each unless given). With ``bias_ridge`` a bias map is fitted too, held to zero by it;
     without, it is zero.
-    Raises:
-        DataError: no row counts, or rows that do not match.
+
+    Raises
+    ------
+    DataError
+        No row counts, or rows that do not match.
     """
     stack, counting = _counting(log_heatmaps, targets)
     count = len(stack)
@@ -58,8 +61,8 @@ def fit_pool(
         return value + float(np.sum(stiffness * away**2)), slope + 2 * stiffness * away
 
     bounds = [(0.0, None)] * count + [(None, None)] * free
-    found = minimize(loss, origin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 300})
-    return PoolWeights(found.x[:count], found.x[count:] if free else np.zeros(CELLS))
+    solution = minimize(loss, origin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 300})
+    return PoolWeights(solution.x[:count], solution.x[count:] if free else np.zeros(CELLS))
 
 
 def _counting(log_heatmaps: Sequence[NDArray[np.float64]], targets: Targets) -> tuple[NDArray[np.float64], Targets]:

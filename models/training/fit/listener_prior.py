@@ -1,4 +1,4 @@
-"""How listeners differ, learnt from other listeners: empirical Bayes for ``models.personal_regression``."""
+"""How listeners differ, learnt from other listeners: empirical Bayes for ``models.adaptation.regression``."""
 
 from collections.abc import Sequence
 
@@ -24,13 +24,21 @@ def fit_prior(
 ) -> ListenerPrior:
     """The prior under which these listeners' ratings are likeliest, by EM over their weights W and the noise.
 
-    listeners: their states under one basis of F features, each with all that the listener rated.
-    affine: the leading features (bias, or 1, v, a) have a full covariance over both axes, with an inverse Wishart
-        prior of a few listeners; the rest are independent, of one variance an axis (a Gaussian process's amplitude).
-    centred: the mean stays at 0, so that a new listener begins at the background; otherwise the affine features' mean
-        is learnt too: what the background gets wrong for all.
+    Parameters
+    ----------
+    listeners
+        Their states under one basis of F features, each with all that the listener rated.
+    affine
+        The leading features (bias, or 1, v, a) have a full covariance over both axes, with an inverse Wishart prior of
+        a few listeners; the rest are independent, of one variance an axis (a Gaussian process's amplitude).
+    centred
+        The mean stays at 0, so that a new listener begins at the background; otherwise the affine features' mean is
+        learnt too: what the background gets wrong for all.
 
-    Raises DataError for fewer than two listeners or no ratings.
+    Raises
+    ------
+    DataError
+        For fewer than two listeners or no ratings.
     """
     total = sum(state.total for state in listeners)
     if len(listeners) < 2 or total <= 0:
@@ -43,12 +51,12 @@ def fit_prior(
         certainty, precision = np.linalg.inv(noise), np.linalg.inv(covariance)
         weighed = np.einsum("ab,lij->laibj", certainty, gram).reshape(-1, 2 * F, 2 * F)
         unsure = np.linalg.inv(weighed + precision)
-        told = np.einsum("ab,lbi->lai", certainty, cross).reshape(-1, 2 * F) + precision @ mean
-        found = np.einsum("lij,lj->li", unsure, told)
+        information = np.einsum("ab,lbi->lai", certainty, cross).reshape(-1, 2 * F) + precision @ mean
+        weights = np.einsum("lij,lj->li", unsure, information)
         if not centred:
-            mean = np.where(wide, found.mean(axis=0), 0.0)
-        covariance = _covariance(found - mean, unsure, wide)
-        noise = _noise(found.reshape(-1, 2, F), unsure, gram, cross, square) / total
+            mean = np.where(wide, weights.mean(axis=0), 0.0)
+        covariance = _covariance(weights - mean, unsure, wide)
+        noise = _noise(weights.reshape(-1, 2, F), unsure, gram, cross, square) / total
     return ListenerPrior(mean.reshape(2, F), covariance, noise, noise_count)
 
 

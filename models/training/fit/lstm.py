@@ -94,7 +94,7 @@ def _key(examples: Sequence[Example], settings: LSTMSettings, seed: int) -> tupl
     """Changes with the code, the sound of the clips, their order, their labels and the recipe."""
     content = hashlib.sha256(source_digest(fit_network, exported).encode())
     for e in examples:
-        heard = (e.heard.path.name, *(other.path.name for other in e.altered))  # named by what was measured, and how
+        heard = (e.features.path.name, *(other.path.name for other in e.altered))  # named by what was measured, and how
         content.update(repr((e.set, e.id, e.quadrant, e.moods, e.feelings, heard)).encode())
         if e.points is not None or e.trace is not None:
             content.update(e.histogram.tobytes())
@@ -126,8 +126,8 @@ def fit_network(examples: Sequence[Example], settings: LSTMSettings, seed: int, 
             batch = _Crop(*(np.stack(arrays) for arrays in zip(*crops, strict=True)))
             log_mel, textures, share, others = _mixed(batch, settings, rng)
             with torch.autocast("cpu", torch.bfloat16, enabled=_BFLOAT16):
-                said = network(_disguised(log_mel, rng), textures)
-            losses = share * _losses(said, batch) + (1 - share) * _losses(said, others)
+                outputs = network(_disguised(log_mel, rng), textures)
+            losses = share * _losses(outputs, batch) + (1 - share) * _losses(outputs, others)
             optimiser.zero_grad()
             (weights * losses).sum().backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -171,16 +171,16 @@ def _mixed(batch: _Crop, settings: LSTMSettings, rng: np.random.Generator) -> tu
     return log_mel, textures, share, others._replace(weight=np.minimum(batch.weight, others.weight))
 
 
-def _losses(said: dict[str, Tensor], batch: _Crop) -> Tensor:
+def _losses(outputs: dict[str, Tensor], batch: _Crop) -> Tensor:
     """Of the teacher's view, the heatmap, the moods and the feelings: (4,)."""
     weight, taught, importance = (torch.from_numpy(a) for a in (batch.weight, batch.taught, batch.importance))
-    missed = (said["teacher"].float() - torch.from_numpy(batch.teacher)).square().mean(-1)
+    missed = (outputs["teacher"].float() - torch.from_numpy(batch.teacher)).square().mean(-1)
     teacher = (missed * taught).sum() / taught.sum().clamp(min=1)
-    heatmap = (_unlikelihood(said["heatmap"], batch) * importance).sum() / importance.sum().clamp(min=1e-6)
+    heatmap = (_unlikelihood(outputs["heatmap"], batch) * importance).sum() / importance.sum().clamp(min=1e-6)
     over_clip = (weight / weight.sum(1, keepdim=True).clamp(min=1e-6))[..., None]
-    logits, moods = (said["moods"].float() * over_clip).sum(1), torch.from_numpy(batch.moods)
+    logits, moods = (outputs["moods"].float() * over_clip).sum(1), torch.from_numpy(batch.moods)
     wrong = functional.binary_cross_entropy_with_logits(logits, moods, reduction="none").mean(-1)
-    shares = torch.sigmoid((said["feelings"].float() * over_clip).sum(1))
+    shares = torch.sigmoid((outputs["feelings"].float() * over_clip).sum(1))
     off = (shares - torch.from_numpy(batch.feelings)).square().mean(-1)
     tagged, felt = torch.from_numpy(batch.tagged), torch.from_numpy(batch.felt)
     return torch.stack([teacher, heatmap, (wrong * tagged).mean(), (off * felt).mean()])
@@ -204,7 +204,7 @@ def _unlikelihood(logits: Tensor, batch: _Crop) -> Tensor:
 
 
 def _crop(example: Example, settings: LSTMSettings, rng: np.random.Generator, known: _Known) -> _Crop:
-    heard: ClipFeatures = example.heard
+    heard: ClipFeatures = example.features
     if example.altered and rng.random() < settings.altered:
         heard = example.altered[rng.integers(len(example.altered))]
     n, size = heard.emissions, settings.emissions

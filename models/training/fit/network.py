@@ -45,6 +45,7 @@ class FrontEnd(nn.Module):
         self.join = nn.Linear(_CHANNELS[-1] * MELS // 2 // 2 ** len(others), _EMBEDDING)
 
     def forward(self, log_mel: Tensor) -> Tensor:
+        """Take the log-mel of B clips."""
         x = self.levels(log_mel.transpose(1, 2)).transpose(1, 2).unsqueeze(1)
         x = functional.relu(self.filters_norm(self.filters(x)))
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
@@ -119,7 +120,7 @@ class _Step(nn.Module):
 
 
 def exported(networks: list[Network]) -> bytes:
-    """The networks as one ONNX graph of a single step, INPUTS -> OUTPUTS of ``models.lstm``."""
+    """The networks as one ONNX graph of a single step, INPUTS -> OUTPUTS of ``models.decoders.lstm``."""
     step = _Step(networks).eval()
     count = len(networks)
     example = (

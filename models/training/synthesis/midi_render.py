@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ...errors import DataError
 from .. import parallel
-from ..cache import RATE, Progress, cache_dir, digest
+from ..cache import RATE, CountProgress, cache_dir, digest
 from ..datasets.midi_score import need_mido
 
 _PEAK = 0.9
@@ -81,20 +81,20 @@ def find_soundfont() -> Path:
         if not Path(named).is_file():
             raise DataError(f"VALARO_SOUNDFONT is {named}: there is no such file")
         return Path(named)
-    if found := find_soundfonts():
-        return found[0]
+    if fonts := find_soundfonts():
+        return fonts[0]
     raise DataError(f"no soundfont to play MIDI with: {_install_command()}, or set VALARO_SOUNDFONT to an .sf2 file")
 
 
 def find_soundfonts() -> list[Path]:
     """The General MIDI soundfonts in the usual places, best first, each but once; none may be there."""
     folders = [Path(os.path.expandvars(folder)).expanduser() for folder in _FOLDERS]
-    found: dict[Path, Path] = {}  # by the file itself: distributions link default names to it
+    fonts: dict[Path, Path] = {}  # by the file itself: distributions link default names to it
     for name in _NAMES + _LAST_RESORTS:
         for folder in folders:
             if (folder / name).is_file():
-                found.setdefault((folder / name).resolve(), folder / name)
-    return list(found.values())
+                fonts.setdefault((folder / name).resolve(), folder / name)
+    return list(fonts.values())
 
 
 def find_fluidsynth() -> str:
@@ -109,17 +109,23 @@ def render_all(
     items: Sequence[tuple[str, Path]],
     soundfont: Path | None = None,
     processes: int | None = None,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     timeout: float = 300.0,
     instrument: str | None = None,
 ) -> Rendered:
-    """Render many MIDI files, (id, path) each, ``processes`` at a time (None: one a processor); those in the cache are
-    not played again.
+    """Render many MIDI files, (id, path) each; those in the cache are not played again.
 
-    ``instrument``: one of ``INSTRUMENTS`` for all channels but the drums; None: as the score has it. Each soundfont and
-    instrument has its own place in the cache. A file that cannot be rendered, or takes longer than ``timeout`` seconds,
-    is skipped and named in ``failed``. Raises DataError if the program or a soundfont is missing, for an unknown
-    instrument, or for lack of the ``mido`` package that puts an instrument into a score.
+    ``processes`` play at a time; None: one a processor.
+
+    ``instrument``: one of ``INSTRUMENTS`` for all channels but the drums; None: as the score has it. Each soundfont
+    and instrument has its own place in the cache. A file that cannot be rendered, or takes longer than ``timeout``
+    seconds, is skipped and named in ``failed``.
+
+    Raises
+    ------
+    DataError
+        If the program or a soundfont is missing, for an unknown instrument, or for lack of the ``mido`` package that
+        puts an instrument into a score.
     """
     number = None if instrument is None else _program_number(instrument)
     program = find_fluidsynth()
@@ -170,10 +176,10 @@ def _render(midi: Path, program: str, font: Path, timeout: float, number: int | 
         if number is not None:
             score = Path(scratch, "score.mid")
             _put_instrument(midi, number, score)
-        said = _play([program, *_OPTIONS, "-F", str(wave), str(font.resolve()), str(score.resolve())], midi, timeout)
+        message = _play([program, *_OPTIONS, "-F", str(wave), str(font.resolve()), str(score.resolve())], midi, timeout)
         if not wave.is_file():
-            raise DataError(f"{midi.name}: fluidsynth failed ({said})")
-        soundfile.write(flac, _finish(wave, midi, said), RATE, subtype="PCM_16")
+            raise DataError(f"{midi.name}: fluidsynth failed ({message})")
+        soundfile.write(flac, _finish(wave, midi, message), RATE, subtype="PCM_16")
         flac.replace(target)  # atomic: the cache never holds half a file
     return target
 
@@ -227,23 +233,23 @@ def _play(command: list[str], midi: Path, timeout: float) -> str:
         raise DataError(f"{midi.name}: fluidsynth did not finish within {timeout:g} s") from error
     except OSError as error:
         raise DataError(f"{command[0]} cannot be run ({error.strerror}): {_install_command()}") from error
-    said = (result.stderr.strip() or f"exit code {result.returncode}").splitlines()[-1]
+    message = (result.stderr.strip() or f"exit code {result.returncode}").splitlines()[-1]
     if result.returncode:
-        raise DataError(f"{midi.name}: fluidsynth failed ({said})")
-    return said
+        raise DataError(f"{midi.name}: fluidsynth failed ({message})")
+    return message
 
 
-def _finish(wave: Path, midi: Path, said: str) -> NDArray[np.float32]:
+def _finish(wave: Path, midi: Path, message: str) -> NDArray[np.float32]:
     """Mono (n,) at the common peak, without the tail. DataError if there is nothing to hear."""
     try:
         stereo, _ = soundfile.read(wave, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
-        raise DataError(f"{midi.name}: fluidsynth wrote no readable sound ({said})") from error
+        raise DataError(f"{midi.name}: fluidsynth wrote no readable sound ({message})") from error
     mono = stereo.mean(axis=1)
     level = np.abs(mono)
     peak = level.max(initial=0.0)
     if peak < _SILENCE:
-        raise DataError(f"{midi.name}: renders to silence, it holds no notes or is not MIDI ({said})")
+        raise DataError(f"{midi.name}: renders to silence, it holds no notes or is not MIDI ({message})")
     last = int(np.flatnonzero(level > _TAIL_FLOOR * peak)[-1])
     return mono[: last + 1] * np.float32(_PEAK / peak)
 

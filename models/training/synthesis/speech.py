@@ -57,8 +57,8 @@ def _spoken(number: int, seconds: int) -> Samples:
         pace, pitch = int(rng.integers(120, 210)), int(rng.integers(20, 80))
         asked = [PROGRAM, "-v", VOICES[number], "-s", str(pace), "-p", str(pitch), "--stdout", _words(rng)]
         try:
-            told = subprocess.run(asked, capture_output=True, check=True, timeout=60)
-            sound, rate = soundfile.read(io.BytesIO(told.stdout), dtype="float32")
+            spoken = subprocess.run(asked, capture_output=True, check=True, timeout=60)
+            sound, rate = soundfile.read(io.BytesIO(spoken.stdout), dtype="float32")
         except (OSError, subprocess.SubprocessError, soundfile.SoundFileError) as error:
             raise DataError(f"{PROGRAM} cannot speak as {VOICES[number]} ({error}): install it anew") from error
         parts.append(soxr.resample(sound, rate, RATE))

@@ -1,4 +1,4 @@
-"""The judge of music, speech and noise: its filter against all paths summed, and what it takes for a judge."""
+"""The classifier of music, speech and noise: its filter against all paths summed, and what it takes for one."""
 
 from dataclasses import replace
 from itertools import pairwise, product
@@ -9,7 +9,7 @@ from valaro.models.acoustic import activity
 from valaro.models.acoustic.activity import CLASSES, ActivityClassifier, ActivityState
 from valaro.models.features import texture
 
-from ..synthetic_bundle import synthetic_judge
+from ..synthetic_bundle import synthetic_classifier
 
 MUSIC, SPEECH, NOISE = range(3)
 
@@ -19,7 +19,7 @@ def vectors(count: int, seed: int = 0) -> np.ndarray:
 
 
 def test_the_belief_is_the_sum_over_all_paths() -> None:
-    judge, heard = synthetic_judge(), vectors(5)
+    judge, heard = synthetic_classifier(), vectors(5)
     weights = [1.0, 0.3, 0.0, 1.0, 0.8]
     state = activity.init()
     for vector, weight in zip(heard, weights, strict=True):
@@ -35,7 +35,7 @@ def test_the_belief_is_the_sum_over_all_paths() -> None:
 
 
 def test_scores_are_the_network_s_whether_of_one_vector_or_of_many() -> None:
-    judge, heard = synthetic_judge(), 20 * vectors(4)
+    judge, heard = synthetic_classifier(), 20 * vectors(4)
     z = np.clip((heard.astype(np.float64) - judge.mean) / judge.scale, -activity.LIMIT, activity.LIMIT)
     expected = np.tanh(z @ judge.hidden + judge.hidden_bias) @ judge.output + judge.output_bias
     np.testing.assert_allclose(judge.scores(heard), expected, rtol=1e-4, atol=1e-5)
@@ -70,7 +70,7 @@ def test_however_long_something_was_heard_it_takes_two_seconds_at_most_to_believ
 
 
 def test_a_pause_of_a_talk_leaves_it_a_talk_and_a_long_silence_opens_all() -> None:
-    judge = synthetic_judge()
+    judge = synthetic_classifier()
     state = ActivityState(np.array([0.0, 1.0, 0.0]))
     for _ in range(6):
         state = judge.step(state, vectors(1)[0], 0.0)
@@ -82,7 +82,7 @@ def test_a_pause_of_a_talk_leaves_it_a_talk_and_a_long_silence_opens_all() -> No
 
 
 def test_the_state_given_is_left_as_it_was() -> None:
-    judge = synthetic_judge()
+    judge = synthetic_classifier()
     state = activity.init()
     judge.step(state, vectors(1)[0], 1.0)
     np.testing.assert_array_equal(state.belief, activity.init().belief)
@@ -91,13 +91,13 @@ def test_the_state_given_is_left_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"mean": np.zeros(9)}, "mean of a judge has shape"),
-        ({"hidden": np.zeros((texture.SIZE, 9))}, "hidden of a judge has shape"),
-        ({"output": np.zeros((4, len(CLASSES) + 1))}, "output of a judge has shape"),
+        ({"mean": np.zeros(9)}, "mean of an activity classifier has shape"),
+        ({"hidden": np.zeros((texture.SIZE, 9))}, "hidden of an activity classifier has shape"),
+        ({"output": np.zeros((4, len(CLASSES) + 1))}, "output of an activity classifier has shape"),
         ({"output_bias": np.array([0.0, np.nan, 0.0])}, "not finite"),
-        ({"scale": np.zeros(texture.SIZE)}, "scale of a judge must be positive"),
+        ({"scale": np.zeros(texture.SIZE)}, "scale of an activity classifier must be positive"),
     ],
 )
 def test_what_cannot_be_a_judge_is_refused(changes: dict[str, np.ndarray], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        replace(synthetic_judge(), **changes)
+        replace(synthetic_classifier(), **changes)

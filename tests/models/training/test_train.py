@@ -91,9 +91,9 @@ def test_what_is_missing_and_what_is_done_is_said(trained: tuple[Path, list[str]
     for name in ("emopia", "vgmidi", "teacher"):
         assert any(line.startswith(f"missing: {name}: ") for line in said)
     assert learnt(said) == 6  # one for each fold, one for all
-    judged = "fitted the judge of music, speech and noise" if JUDGED else "the model will take all sound for music"
+    judged = "fitted the classifier of music, speech and noise" if JUDGED else "the model will take all sound for music"
     assert any(line.startswith(judged) for line in said)
-    assert (load_bundle(path).judge is not None) == JUDGED
+    assert (load_bundle(path).activity_classifier is not None) == JUDGED
     assert said[-1] == f"wrote {path}"
     assert all("\n" not in line for line in said)
 
@@ -134,7 +134,7 @@ def test_a_fold_s_decoders_never_saw_it(examples: list[Example], trained: tuple[
     bundle = cross_validation.fold_bundle(examples, 2, 3, SMALL, quietly)
     said: list[str] = []
     assert_same(cross_validation.fold_bundle(relabelled(examples, 2), 2, 3, SMALL, said.append), bundle)
-    swapped = [replace(e, heard=examples[0].heard) if e.fold == 2 else e for e in examples]
+    swapped = [replace(e, features=examples[0].features) if e.fold == 2 else e for e in examples]
     assert_same(cross_validation.fold_bundle(swapped, 2, 3, SMALL, said.append), bundle)
     assert learnt(said) == 0
     other = cross_validation.fold_bundle(relabelled(examples, 1), 2, 3, SMALL, said.append)
@@ -149,8 +149,8 @@ def test_clips_told_out_of_fold_are_the_fold_s_and_told_by_the_decoders_without_
     rows = list(cross_validation.out_of_fold(bundle, examples, 1))
     assert [row.example.id for row in rows] == [e.id for e in examples if e.fold == 1]
     for row in rows:
-        log_heatmap = row.told.log_heatmaps[row.told.names.index("aeg")]
-        np.testing.assert_allclose(np.exp(log_heatmap), folded_heatmaps(bundle, row.example.heard, "aeg"), atol=1e-5)
+        log_heatmap = row.outputs.log_heatmaps[row.outputs.names.index("aeg")]
+        np.testing.assert_allclose(np.exp(log_heatmap), folded_heatmaps(bundle, row.example.features, "aeg"), atol=1e-5)
 
 
 def test_the_figures_are_those_of_the_live_chain(
@@ -160,7 +160,7 @@ def test_the_figures_are_those_of_the_live_chain(
     bundle = load_bundle(trained[0])
     for decoder in (FUSION, "aeg", "crf", "lstm"):
         samples = load_audio(folder / "4q" / "audio" / f"{examples[5].id}.opus")
-        scored = folded_heatmaps(bundle, examples[5].heard, decoder)
+        scored = folded_heatmaps(bundle, examples[5].features, decoder)
         engine = Engine(bundle, 24_000, decoder)
         live = np.stack([affect.heatmap.ravel() for affect in engine.push(samples) + engine.finish()])
         np.testing.assert_allclose(scored, live, atol=1e-5)
@@ -180,8 +180,8 @@ def test_pools_are_of_the_kinds_that_were_heard(examples: list[Example], trained
 def piece(example: Example, seed: int) -> Example:
     """The clip as a piece of VGMIDI: five raters who agree more or less."""
     rng = np.random.default_rng(seed)
-    emission = np.repeat(np.arange(example.heard.emissions), 5)
-    rater = np.tile(np.arange(5), example.heard.emissions)
+    emission = np.repeat(np.arange(example.features.emissions), 5)
+    rater = np.tile(np.arange(5), example.features.emissions)
     valence, arousal = np.clip(rng.uniform(-0.8, 0.8, (2, 1)) + rng.normal(0, 0.1, (2, emission.size)), -1, 1)
     points = Points(emission, rater, valence, arousal)
     return replace(example, id=f"v{seed}", set="vgmidi", group=f"v{seed}", quadrant=None, moods=None, points=points)
@@ -232,8 +232,8 @@ def test_a_group_that_lies_in_two_folds_is_refused(examples: list[Example]) -> N
 
 @pytest.mark.parametrize("chosen", [[], [0]])
 def test_too_little_to_fit_is_one_line(examples: list[Example], chosen: Sequence[int], tmp_path: Path) -> None:
-    np.save(tmp_path / "short.npy", examples[0].heard.rows[:7])
-    few = [replace(examples[i], heard=ClipFeatures(tmp_path / "short.npy")) for i in chosen]
+    np.save(tmp_path / "short.npy", examples[0].features.rows[:7])
+    few = [replace(examples[i], features=ClipFeatures(tmp_path / "short.npy")) for i in chosen]
     with pytest.raises(DataError) as caught:
         bundle.fit(few, recipe=SMALL, progress=quietly)
     assert "\n" not in str(caught.value)

@@ -41,20 +41,20 @@ class _Scores:
 
     def values(self, among: NDArray[np.bool_]) -> dict[str, dict[int, Value]]:
         """{figure: {n: Value}} over the listeners ``among``; standard errors are those over listeners."""
-        found: dict[str, dict[int, Value]] = {}
+        figures: dict[str, dict[int, Value]] = {}
         for n, sums in self.sums.items():
             tested = among & (self.tests[n] > 0)
             for name, total in sums.items():
-                each = total[tested] / self.tests[n][tested]
+                by_listener = total[tested] / self.tests[n][tested]
                 mean, error = (
-                    float(each.mean()),
-                    float(each.std(ddof=1) / np.sqrt(each.size)) if each.size > 1 else None,
+                    float(by_listener.mean()),
+                    float(by_listener.std(ddof=1) / np.sqrt(by_listener.size)) if by_listener.size > 1 else None,
                 )
                 if name.startswith("rmse"):
                     root = float(np.sqrt(mean))
                     mean, error = root, None if error is None else error / max(2.0 * root, 1e-12)
-                found.setdefault(name, {})[n] = Value(mean=mean, se=error, folds=[])
-        return found
+                figures.setdefault(name, {})[n] = Value(mean=mean, se=error, folds=[])
+        return figures
 
 
 def curves(
@@ -65,7 +65,7 @@ def curves(
     orders: int = ORDERS,
     item_folds: int = 1,
     seed: int = 0,
-    say: Progress = print,
+    progress: Progress = print,
 ) -> dict[str, Curves]:
     """Error over the number of ratings; {part of the panel: curves}, "" for all and one for each kind of listener.
 
@@ -93,10 +93,10 @@ def curves(
                     for order in drawn[one]:
                         tests = item_fold[panel.item[order]] == held
                         _follow(others, listening, order, tests, counts, scores[name])
-        say(f"{panel.name}: listeners of fold {fold + 1} of {FOLDS}")
+        progress(f"{panel.name}: listeners of fold {fold + 1} of {FOLDS}")
     parts = {"": np.ones(panel.listeners, dtype=bool)}
     parts |= {kind: np.array(panel.kinds) == kind for kind in dict.fromkeys(panel.kinds)}
-    return {part: {name: found.values(among) for name, found in scores.items()} for part, among in parts.items()}
+    return {part: {name: sums.values(among) for name, sums in scores.items()} for part, among in parts.items()}
 
 
 def _drawn(panel: Panel, orders: int, rng: np.random.Generator) -> list[list[NDArray[np.intp]]]:
@@ -150,13 +150,18 @@ class PersonalReport(TypedDict):
     titles: dict[str, str]
 
 
-def evaluate_personal(data: Path, say: Progress = print, *, orders: int = ORDERS, seed: int = 0) -> PersonalReport:
+def evaluate_personal(data: Path, progress: Progress = print, *, orders: int = ORDERS, seed: int = 0) -> PersonalReport:
     """``valaro evaluate --personal``: the curves of every set of listeners under ``data``; what is absent is said.
 
-    Raises DataError if none is there, BundleError if the default bundle cannot be read.
+    Raises
+    ------
+    DataError
+        None is there.
+    BundleError
+        The default bundle cannot be read.
     """
     bundle = load_bundle()
-    agreement, tracks = cache(partial(agreement_panel, data, bundle, say)), cache(partial(soundtracks_panel, data))
+    agreement, tracks = cache(partial(agreement_panel, data, bundle, progress)), cache(partial(soundtracks_panel, data))
     settings = {
         "agreement": Setting("listeners unseen", agreement, COUNTS, 1),
         "agreement, clips unseen": Setting("listeners and clips unseen by what is learnt", agreement, COUNTS, FOLDS),
@@ -169,7 +174,7 @@ def evaluate_personal(data: Path, say: Progress = print, *, orders: int = ORDERS
             1,
         ),
         "simulated": Setting(
-            "listeners whose way of hearing is known", partial(simulated_panel, data, bundle, say), LONG_COUNTS, 1
+            "listeners whose way of hearing is known", partial(simulated_panel, data, bundle, progress), LONG_COUNTS, 1
         ),
     }
     report = PersonalReport(curves={}, titles={})
@@ -179,11 +184,11 @@ def evaluate_personal(data: Path, say: Progress = print, *, orders: int = ORDERS
             panel = setting.panel()
         except DataError as error:
             absent.append(error)
-            say(f"left out: {error}")
+            progress(f"left out: {error}")
             continue
         many = orders if setting.item_folds == 1 else max(orders // 4, 1)  # each fold of items is a pass of its own
         report["curves"][name] = curves(
-            panel, setting.counts, orders=many, item_folds=setting.item_folds, seed=seed, say=say
+            panel, setting.counts, orders=many, item_folds=setting.item_folds, seed=seed, progress=progress
         )
         report["titles"][name] = setting.title
     if not report["curves"]:
@@ -195,10 +200,10 @@ def personal_markdown(report: PersonalReport) -> str:
     """Tables of RMSE (and what it is of the background's) and log-likelihood, a row a method."""
     parts = []
     for name, by_part in report["curves"].items():
-        for part, found in by_part.items():
+        for part, by_method in by_part.items():
             of = f"{name} ({part})" if part else name
             for figure, heading in _SHOWN.items():
-                parts.append(_table(f"{of}, {report['titles'][name]}: {heading}", figure, found))
+                parts.append(_table(f"{of}, {report['titles'][name]}: {heading}", figure, by_method))
     return "\n".join(parts)
 
 
@@ -208,11 +213,11 @@ _SHOWN = {
 }
 
 
-def _table(title: str, figure: str, found: Curves) -> str:
-    still_ = found["background"][figure]
+def _table(title: str, figure: str, by_method: Curves) -> str:
+    still_ = by_method["background"][figure]
     lines = [f"**{title}**", "", "| method | " + " | ".join(f"n = {n}" for n in still_) + " |"]
     lines.append("| --- |" + " ---: |" * len(still_))
-    for method, figures in found.items():
+    for method, figures in by_method.items():
         cells = []
         for n, value in figures[figure].items():
             text = f"{value['mean']:.3f}"

@@ -41,11 +41,11 @@ class Others(NamedTuple):
 
     def states(self, listening: Listening[Any]) -> list[Any]:
         """Each listener's state with all that is known of them."""
-        found = {one: listening.init() for one in np.unique(self.panel.listener[self.rows]).tolist()}
+        states = {one: listening.init() for one in np.unique(self.panel.listener[self.rows]).tolist()}
         for row in self.rows:
             one = int(self.panel.listener[row])
-            found[one] = listening.rate(found[one], *self.heard(row))
-        return list(found.values())
+            states[one] = listening.rate(states[one], *self.heard(row))
+        return list(states.values())
 
 
 def known_of(panel: Panel, rows: NDArray[np.intp]) -> Others:

@@ -49,13 +49,25 @@ SIMULATED_NOISE = 0.2
 class Panel:
     """Listeners who rated the same things; a row a rating, in no order.
 
-    name: of the set. theta: (T, K), rows sum to 1: what each thing sounds like.
-    listener, item: (N,), indices of listeners and of rows of theta. va: (N, 2), in [-1, 1].
-    background: given the rows to learn from (indices), the background's Gaussians.
-    places: (K, D), where the acoustic components lie: near ones sound alike.
-    log_heatmaps: (T, 121), the calibrated heatmaps of the whole chain; None where there is no sound: those of the
-        background stand for them.
-    kinds: (listeners,), names of groups that are also reported apart; empty: none.
+    Parameters
+    ----------
+    name
+        Of the set.
+    theta
+        (T, K), rows sum to 1: what each thing sounds like.
+    listener, item
+        (N,), indices of listeners and of rows of theta.
+    va
+        (N, 2), in [-1, 1].
+    background
+        Given the rows to learn from (indices), the background's Gaussians.
+    places
+        (K, D), where the acoustic components lie: near ones sound alike.
+    log_heatmaps
+        (T, 121), the calibrated heatmaps of the whole chain; None where there is no sound: those of the background
+        stand for them.
+    kinds
+        (listeners,), names of groups that are also reported apart; empty: none.
     """
 
     name: str
@@ -70,6 +82,7 @@ class Panel:
 
     @property
     def listeners(self) -> int:
+        """How many there are."""
         return int(self.listener.max()) + 1
 
 
@@ -85,14 +98,20 @@ def points_of_emotions(ratings: NDArray[np.integer]) -> NDArray[np.float64]:
     return steps @ places / np.maximum(steps.sum(axis=-1, keepdims=True), FULL)
 
 
-def agreement_panel(data: Path, bundle: Bundle, say: Progress) -> Panel:
-    """The agreement listeners; a clip is the mean of its emissions. Raises DataError if the set is not there."""
+def agreement_panel(data: Path, bundle: Bundle, progress: Progress) -> Panel:
+    """The agreement listeners; a clip is the mean of its emissions.
+
+    Raises
+    ------
+    DataError
+        If the set is not there.
+    """
     folder = read_folder(data)
     if folder.ratings is None or not folder.agreement:
         raise DataError(f"{data}: the agreement clips need agreement/ratings.csv and 4q/audio")
     order = {clip: row for row, clip in enumerate(folder.ratings.clips)}
     clips = [clip for clip in folder.agreement if clip.id in order]
-    theta, log_heatmaps = _told(clips, bundle, say)
+    theta, log_heatmaps = _decoded(clips, bundle, progress)
     ratings = points_of_emotions(folder.ratings.emotions)[:, [order[clip.id] for clip in clips]]
     L, T = ratings.shape[:2]
     listener, item = np.divmod(np.arange(L * T), T)
@@ -102,17 +121,19 @@ def agreement_panel(data: Path, bundle: Bundle, say: Progress) -> Panel:
     )
 
 
-def _told(clips: Sequence[Clip], bundle: Bundle, say: Progress) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _decoded(
+    clips: Sequence[Clip], bundle: Bundle, progress: Progress
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean theta (T, K) and log of the mean pooled heatmap (T, 121) of clips' sound."""
     extracted = extract_all([(clip.id, clip.path) for clip in clips], _extractor, layout())
     for line in extracted.skipped.values():
         raise DataError(f"every clip is needed: {line}")
-    say(f"measured {len(clips)} clips")
+    progress(f"measured {len(clips)} clips")
     theta, heatmaps = [], []
     for clip in clips:
-        told = decode(bundle, ClipFeatures(extracted.paths[clip.id]))
-        theta.append(told.theta.astype(np.float64).mean(axis=0))
-        heatmaps.append(pooled(told, bundle.pool()).mean(axis=0))
+        outputs = decode(bundle, ClipFeatures(extracted.paths[clip.id]))
+        theta.append(outputs.theta.astype(np.float64).mean(axis=0))
+        heatmaps.append(pooled(outputs, bundle.pool()).mean(axis=0))
     mean = np.stack(theta)
     return mean / mean.sum(axis=1, keepdims=True), np.log(np.stack(heatmaps))
 
@@ -122,31 +143,47 @@ def _extractor() -> Extractor:
 
 
 def soundtracks_panel(data: Path, *, known: bool = False, components: int = COMPONENTS, seed: int = 0) -> Panel:
-    """The film-music raters. Raises DataError if the set is not there.
+    """The film-music raters.
 
-    ``known``: every track is a component of its own, so that the background is what other raters felt at that very
-    track: what adaptation could reach if the model heard all that raters agree on.
+    Parameters
+    ----------
+    data
+        The folder of all data sets.
+    known
+        Every track is a component of its own, so that the background is what other raters felt at that very track:
+        what adaptation could reach if the model heard all that raters agree on.
+    components
+        Of the acoustic mixture.
+    seed
+        Of its fit.
+
+    Raises
+    ------
+    DataError
+        The set is not there.
     """
-    found = read_folder(data).soundtracks
-    if found is None:
+    soundtracks = read_folder(data).soundtracks
+    if soundtracks is None:
         raise DataError(f"{data}: soundtracks needs ratings.csv and features.csv")
-    mixture, frames = track_mixture(found, components, seed)
+    mixture, frames = track_mixture(soundtracks, components, seed)
     theta = np.eye(len(frames)) if known else mixture.posteriors(frames)
-    va = np.column_stack([found.valence, found.arousal])
+    va = np.column_stack([soundtracks.valence, soundtracks.arousal])
 
     def background(rows: NDArray[np.intp]) -> AffectiveGMM:
-        points = WeightedPoints(found.track[rows], va[rows], np.ones(rows.size))
+        points = WeightedPoints(soundtracks.track[rows], va[rows], np.ones(rows.size))
         mean_count, covariance_count = (0.5, 5.0) if known else (10.0, 10.0)
         return fit_affective(
             theta, points=points, iterations=40, mean_count=mean_count, covariance_count=covariance_count
         )
 
-    return Panel("soundtracks", theta, found.rater, found.track, va, background, frames if known else mixture.means)
+    return Panel(
+        "soundtracks", theta, soundtracks.rater, soundtracks.track, va, background, frames if known else mixture.means
+    )
 
 
-def track_mixture(found: Soundtracks, components: int, seed: int) -> tuple[GMM, NDArray[np.float64]]:
+def track_mixture(soundtracks: Soundtracks, components: int, seed: int) -> tuple[GMM, NDArray[np.float64]]:
     """A mixture of all tracks' standardised principal features, and those: (tracks, DIRECTIONS)."""
-    x = found.features - found.features.mean(axis=0)
+    x = soundtracks.features - soundtracks.features.mean(axis=0)
     x /= np.maximum(x.std(axis=0), 1e-12)
     left, *_ = np.linalg.svd(x, full_matrices=False)
     x = left[:, :DIRECTIONS] * np.sqrt(len(x))
@@ -177,19 +214,22 @@ def _flipped(va: NDArray[np.float64], genre: NDArray[np.bool_], _: np.random.Gen
 HEARINGS: dict[str, Hearing] = {"shift": _shifted, "rotation": _rotated, "narrow": _narrowed, "genre": _flipped}
 
 
-def simulated_panel(data: Path, bundle: Bundle, say: Progress, *, each: int = 15, seed: int = 0) -> Panel:
+def simulated_panel(data: Path, bundle: Bundle, progress: Progress, *, per_kind: int = 15, seed: int = 0) -> Panel:
     """``each`` listeners of every kind in HEARINGS; they hear the background's mean their own way, and scatter.
 
-    Raises DataError if there are no clips of 4Q, or none of the genre that is flipped.
+    Raises
+    ------
+    DataError
+        If there are no clips of 4Q, or none of the genre that is flipped.
     """
     clips = _chosen(read_folder(data).four_q)
     genre = np.array([FLIPPED in clip.genres for clip in clips])
     if not genre.any():
         raise DataError(f"{data}: 4q has no clips of {FLIPPED} to simulate listeners by")
-    theta, log_heatmaps = _told(clips, bundle, say)
+    theta, log_heatmaps = _decoded(clips, bundle, progress)
     rng = np.random.default_rng(seed)
     heard = theta @ bundle.affective.means
-    kinds = tuple(name for name in HEARINGS for _ in range(each))
+    kinds = tuple(name for name in HEARINGS for _ in range(per_kind))
     va = np.stack([HEARINGS[kind](heard, genre, rng) for kind in kinds])
     va = np.clip(va + rng.normal(0.0, SIMULATED_NOISE, va.shape), -1.0, 1.0)
     listener, item = np.divmod(np.arange(va.shape[0] * va.shape[1]), va.shape[1])
@@ -209,9 +249,9 @@ def simulated_panel(data: Path, bundle: Bundle, say: Progress, *, each: int = 15
 
 def _chosen(clips: Sequence[Clip]) -> list[Clip]:
     """The first clips of each quadrant, half of them of the genre that is flipped where there are so many."""
-    found: list[Clip] = []
+    chosen: list[Clip] = []
     for quadrant in range(4):
         own = [clip for clip in clips if clip.quadrant == quadrant]
         flipped = [clip for clip in own if FLIPPED in clip.genres][: PER_QUADRANT // 2]
-        found += flipped + [clip for clip in own if FLIPPED not in clip.genres][: PER_QUADRANT - len(flipped)]
-    return found
+        chosen += flipped + [clip for clip in own if FLIPPED not in clip.genres][: PER_QUADRANT - len(flipped)]
+    return chosen

@@ -105,13 +105,13 @@ def test_a_voice_speaks_as_long_as_it_should_and_no_two_alike(folds: list[Materi
 def test_a_judge_of_a_few_scenes_knows_them_and_the_report_can_be_read(folds: list[Material]) -> None:
     heard = activity.gather_scenes(folds[:2], KINDS, SETTINGS, lambda _: None)
     parts = [part for each in heard.values() for part in each]
-    judge = activity.fit_judge(parts, SETTINGS, seed=1)
+    judge = activity.fit_activity_classifier(parts, SETTINGS, seed=1)
     for kind, label in (("music", MUSIC), ("speech", SPEECH)):
         (stream,) = dict(heard[0])[kind].where(dict(heard[0])[kind].scene == 0).streams()
         said = activity.verdicts(judge, stream)
         assert said[0] == MUSIC  # from which all begins
         assert said[-1] == label
-    again = activity.fit_judge(parts, SETTINGS, seed=1)
+    again = activity.fit_activity_classifier(parts, SETTINGS, seed=1)
     np.testing.assert_array_equal(judge.hidden, again.hidden)
     tally = activity_evaluation._Tally()
     for name, place, label in (("4q", "as it is", "music"), ("fan", "room", "noise"), ("over talk", "10", "music")):

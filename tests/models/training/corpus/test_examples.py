@@ -41,7 +41,7 @@ def test_each_clip_comes_with_its_label_and_the_agreement_clip_is_left_out(examp
 
 def test_what_is_heard_is_what_the_features_and_the_texture_say(folder: Path, examples: list[Example]) -> None:
     example = examples[3]
-    heard = example.heard
+    heard = example.features
     samples = load_audio(folder / "4q" / "audio" / f"{example.id}.opus")
     extractor = FeatureExtractor()
     state, textured = extractor.init(), texture.init()
@@ -68,9 +68,9 @@ def test_silence_is_known_to_be_silent(tmp_path: Path) -> None:
     still[24_000:] = 0
     synthetic.opus(path, still)
     (example,) = gather(tmp_path, quietly, processes=1)
-    assert example.heard.sounding.tolist()[:2] == [True, True]
-    assert not example.heard.sounding[3:].any()
-    assert not example.heard.weights[20:].any()
+    assert example.features.sounding.tolist()[:2] == [True, True]
+    assert not example.features.sounding[3:].any()
+    assert not example.features.weights[20:].any()
 
 
 def test_a_broken_clip_is_named_and_left_out(folder: Path, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_altered_copies_differ_from_the_clip_and_from_each_other_but_never_from_
             examples = gather(tmp_path, quietly, altered=2, processes=1)
             assert all(len(each.altered) == 2 for each in examples)
             one = examples[0]
-            return [np.array(heard.rows) for heard in (one.heard, *one.altered)]
+            return [np.array(heard.rows) for heard in (one.features, *one.altered)]
 
     first = altered("one")
     for i in range(3):
@@ -144,11 +144,11 @@ def test_under_a_condition_every_clip_is_another_sound(folder: Path, examples: l
     assert [e.id for e in phoned] == [e.id for e in examples]
     for changed, plain in zip(phoned, examples, strict=True):
         top = slice(-8, None)
-        assert (changed.heard.log_mel[:, top] < plain.heard.log_mel[:, top] - 2).mean() > 0.9
+        assert (changed.features.log_mel[:, top] < plain.features.log_mel[:, top] - 2).mean() > 0.9
 
 
 def test_a_path_goes_to_another_process_and_not_what_is_in_it(examples: list[Example]) -> None:
-    heard = examples[0].heard
+    heard = examples[0].features
     assert heard.rows.shape[0] > 0
     assert heard.__getstate__() == {"path": heard.path}
 
@@ -157,7 +157,7 @@ def test_a_histogram_is_the_raters_shares_of_the_cells(examples: list[Example]) 
     clip = examples[0]
     assert not clip.histogram.any()
     points = Points(np.array([1, 1, 1, 4]), np.array([0, 1, 2, 0]), np.array([0.9, 0.9, -0.9, 0.0]), np.zeros(4))
-    rated = Example("x", "vgmidi", "x", 0, clip.heard, points=points)
+    rated = Example("x", "vgmidi", "x", 0, clip.features, points=points)
     assert rated.histogram.shape == (EMISSIONS, CELLS)
     assert rated.histogram[1, cell_of(0.9, 0.0)] == pytest.approx(2 / 3)
     assert rated.histogram[1, cell_of(-0.9, 0.0)] == pytest.approx(1 / 3)
@@ -169,7 +169,7 @@ def test_a_histogram_of_means_is_the_raters_gaussian(examples: list[Example]) ->
     clip = examples[0]
     labels = np.full(3, 0.5), np.full(3, -0.5), np.full(3, 0.1), np.full(3, 0.3)
     trace = Trace("7", "emomusic", None, np.array([1.0, 1.5, 2.0]), *labels)
-    histogram = Example("emomusic-7", "emomusic", "7", 0, clip.heard, trace=trace).histogram
+    histogram = Example("emomusic-7", "emomusic", "7", 0, clip.features, trace=trace).histogram
     rated = histogram.sum(axis=1) > 0
     assert rated.sum() == 3
     np.testing.assert_allclose(histogram[rated].sum(axis=1), 1.0, rtol=1e-5)

@@ -43,7 +43,7 @@ def panel(seed: int = 0, scale: float = 0.4) -> Panel:
 @pytest.fixture(scope="module")
 def found() -> curves.Curves:
     short = {name: methods.METHODS[name] for name in SHORT}
-    return curves.curves(panel(), (0, 1, 10), short, orders=3, say=lambda _: None)[""]
+    return curves.curves(panel(), (0, 1, 10), short, orders=3, progress=lambda _: None)[""]
 
 
 def test_the_default_beats_the_background_and_a_bare_bias(found: curves.Curves) -> None:
@@ -76,7 +76,7 @@ def test_constants_are_learnt_from_nobody_and_nothing_that_is_tested() -> None:
         seen.append((set(made.listener[others.rows].tolist()), set(made.item[others.rows].tolist())))
         return methods.still(others)
 
-    curves.curves(made, (0,), {"background": spying}, orders=1, item_folds=3, say=lambda _: None)
+    curves.curves(made, (0,), {"background": spying}, orders=1, item_folds=3, progress=lambda _: None)
     untested = [set(range(LISTENERS)) - people for people, _ in seen]
     assert len(seen) == curves.FOLDS * 3
     assert {one for people in untested for one in people} == set(range(LISTENERS))
@@ -90,7 +90,7 @@ def test_kinds_of_listeners_are_told_apart() -> None:
     va = np.where((made.listener % 2 == 0)[:, None], 0.9, made.va)
     split = Panel("made", made.theta, made.listener, made.item, va, made.background, made.places, kinds=kinds)
     alone = {"background": methods.still}
-    found = curves.curves(split, (0,), alone, orders=1, item_folds=2, say=lambda _: None)
+    found = curves.curves(split, (0,), alone, orders=1, item_folds=2, progress=lambda _: None)
     error = {part: rows["background"]["rmse"][0]["mean"] for part, rows in found.items()}
     assert error["odd"] < error[""] < error["even"]
     assert error[""] ** 2 == pytest.approx((error["odd"] ** 2 + error["even"] ** 2) / 2)

@@ -52,7 +52,7 @@ def outside(examples: list[Example], small: None) -> list[cross_validation.OutOf
 
 def traced(example: Example) -> Example:
     """The clip as one of emoMusic: raters' means and deviations."""
-    times = np.arange(1, example.heard.emissions + 1) / 2
+    times = np.arange(1, example.features.emissions + 1) / 2
     flat = np.full(times.size, 0.3)
     trace = Trace(example.id, "emomusic", None, times, flat + times / 100, flat - times / 50, flat, flat)
     return replace(
@@ -114,7 +114,7 @@ def test_the_pool_that_scores_a_fold_was_fitted_to_the_others(outside: list[cros
         own = [row for row in outside if row.fold == fold]
         items = [cross_validation.item_of(row.example) for row in own]
         for decoder in DECODERS:
-            streams = [pooled(row.told, pools[decoder]) for row in own]
+            streams = [pooled(row.outputs, pools[decoder]) for row in own]
             expected = scoring.score_clips(items, streams) | calibration_figures(calibrate(items, streams))
             for name in ("accuracy", "macro_f1", "ece_quadrants_live", "coverage_50"):
                 assert figures[decoder]["4q"][name]["folds"][fold] == pytest.approx(expected[name], abs=1e-12)
@@ -130,7 +130,7 @@ def test_the_labels_of_a_fold_do_not_move_its_own_heatmaps(outside: list[cross_v
     own = [row for row in rows if row.fold == 2]
     pools = cross_validation.fit_pools([row for row in outside if row.fold != 2], SMALL)
     for decoder in DECODERS:
-        streams = [pooled(row.told, pools[decoder]) for row in own]
+        streams = [pooled(row.outputs, pools[decoder]) for row in own]
         expected = scoring.score_clips([cross_validation.item_of(row.example) for row in own], streams)
         assert told[decoder]["4q"]["accuracy"]["folds"][2] == pytest.approx(expected["accuracy"])
     moved = [decoder for decoder in DECODERS if honest[decoder]["4q"]["ece_quadrants"]["folds"][1]
@@ -140,11 +140,11 @@ def test_the_labels_of_a_fold_do_not_move_its_own_heatmaps(outside: list[cross_v
 
 def test_under_a_condition_the_pools_are_those_of_clean_clips(outside: list[cross_validation.OutOfFold]) -> None:
     """Nobody tells the chain that it is now in a noisy room."""
-    noisy = [row._replace(told=row.told._replace(log_heatmaps=row.told.log_heatmaps * 2)) for row in outside]
+    noisy = [row._replace(outputs=row.outputs._replace(log_heatmaps=row.outputs.log_heatmaps * 2)) for row in outside]
     pools = cross_validation.fit_pools([row for row in outside if row.fold != 0], SMALL)
     own = [row for row in noisy if row.fold == 0]
     items = [cross_validation.item_of(row.example) for row in own]
-    expected = calibration_figures(calibrate(items, [pooled(row.told, pools["aeg"]) for row in own]))
+    expected = calibration_figures(calibrate(items, [pooled(row.outputs, pools["aeg"]) for row in own]))
     found = cross_validation.score_folds(noisy, cross_validation.fold_pools(outside, recipe=SMALL))["aeg"]["4q"]
     assert found["ece_quadrants_live"]["folds"][0] == pytest.approx(expected["ece_quadrants_live"])
 
@@ -153,12 +153,12 @@ def test_a_decoder_that_is_led_astray_by_rooms_and_codecs_counts_for_less(
     outside: list[cross_validation.OutOfFold],
 ) -> None:
     """The altered copies of the clips have a say in the pool, but no figure is taken from them."""
-    lost = list(outside[0].told.names).index("aeg")
+    lost = list(outside[0].outputs.names).index("aeg")
     rows = []
     for row, other in zip(outside, [*outside[1:], outside[0]], strict=True):
-        heatmaps = row.told.log_heatmaps.copy()
-        heatmaps[lost] = other.told.log_heatmaps[lost, : heatmaps.shape[1]]  # what it said of another clip
-        rows.append(row._replace(altered=row.told._replace(log_heatmaps=heatmaps)))
+        heatmaps = row.outputs.log_heatmaps.copy()
+        heatmaps[lost] = other.outputs.log_heatmaps[lost, : heatmaps.shape[1]]  # what it said of another clip
+        rows.append(row._replace(altered=row.outputs._replace(log_heatmaps=heatmaps)))
     before, after = (cross_validation.fit_pools(each, SMALL)[FUSION].exponents[0, lost] for each in (outside, rows))
     assert after < before
     pools = cross_validation.fold_pools(outside, recipe=SMALL)
@@ -219,7 +219,7 @@ def test_a_bundle_is_scored_as_it_is_and_nothing_is_learnt(
     assert learnt(said) == 0
     assert not any("fitting" in line for line in said)
     for decoder in DECODERS:
-        streams = [folded_heatmaps(bundle, e.heard, decoder) for e in examples]
+        streams = [folded_heatmaps(bundle, e.features, decoder) for e in examples]
         expected = scoring.score_clips([cross_validation.item_of(e) for e in examples], streams)
         # Folds of four clips each: the mean over folds is that over clips.
         assert report["figures"][decoder]["4q"]["accuracy"]["mean"] == pytest.approx(expected["accuracy"])

@@ -84,8 +84,8 @@ def test_all_losses_fall_and_the_quadrants_are_told_apart(toys: list[Example]) -
         assert np.mean(values[-4:]) < 0.7 * np.mean(values[:3]), name
     clips = [toy for toy in toys if toy.quadrant is not None]
     with torch.no_grad():
-        log_mel = torch.from_numpy(np.stack([clip.heard.log_mel for clip in clips]))
-        textures = torch.from_numpy(np.stack([clip.heard.textures for clip in clips]))
+        log_mel = torch.from_numpy(np.stack([clip.features.log_mel for clip in clips]))
+        textures = torch.from_numpy(np.stack([clip.features.textures for clip in clips]))
         heatmaps = torch.softmax(network(log_mel, textures)["heatmap"], dim=-1).double().numpy()
     guessed = quadrants(heatmaps[:, 4:]).mean(axis=1).argmax(axis=1)
     assert np.mean(guessed == [clip.quadrant for clip in clips]) >= 0.9
@@ -137,7 +137,7 @@ def changed(example: Example, kind: str) -> Example:
     if kind == "teacher":
         assert example.teacher is not None
         return replace(example, teacher=example.teacher + 1)
-    values = {"quadrant": 3, "moods": ("Calm", "Loud"), "feelings": (0.2,) * 9, "altered": (example.heard,)}
+    values = {"quadrant": 3, "moods": ("Calm", "Loud"), "feelings": (0.2,) * 9, "altered": (example.features,)}
     return replace(example, **{kind: values[kind]})
 
 
