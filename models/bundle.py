@@ -7,9 +7,12 @@ without pickle, the network is ONNX. Whatever is missing, altered or of another 
 import hashlib
 import io
 import json
+import logging
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,16 +24,21 @@ from .acoustic.activity import ActivityClassifier
 from .acoustic.gmm import GMM
 from .acoustic.topics import Topics
 from .decoders.aeg import AEG, AffectiveGMM
-from .decoders.base import Decoder, Evidence, chain_features
-from .decoders.crf import CRF, CRFState
+from .decoders.base import Decoder
+from .decoders.crf import CRF, ChainDecoder
 from .decoders.fusion import Pool, alone
 from .decoders.lstm import LSTM
-from .errors import BundleError
+from .decoders.registry import GuardedDecoder, Weights, make
+from .errors import BundleError, PluginError
 from .features import texture
 from .features.frame import BLOCK, LAYOUT, RATE
 
+log = logging.getLogger(__name__)
+
 SCHEMA = 2
 FUSION = "fusion"  # the pool of all, by name
+_OWN = ("aeg", "crf", "lstm")  # decoders that a bundle has fields for
+_PLAIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _MANIFEST = "manifest.json"
 _AEG, _CRF, _LSTM, _POOL, _ACTIVITY = "aeg.npz", "crf.npz", "lstm.onnx", "pools.npz", "activity.npz"
 _RETRAIN = "reinstall Valaro, or train one with `valaro train`"
@@ -50,27 +58,14 @@ class Projection:
 
 
 @dataclass(frozen=True, eq=False)
-class _Chain:
-    """The CRF as a decoder of evidence."""
-
-    crf: CRF
-
-    def init(self) -> CRFState:
-        return self.crf.init()
-
-    def step(self, state: CRFState, evidence: Evidence) -> tuple[CRFState, NDArray[np.float64]]:
-        return self.crf.step(state, chain_features(evidence))
-
-
-@dataclass(frozen=True, eq=False)
 class Bundle:
     """A trained model: the acoustic mixture, the decoders, and the pool that joins them.
 
     ``half_life`` (of the topic posterior) is in seconds; ``prior_seconds`` is how many seconds of music outweigh the
     prior over topics. ``crf`` and ``lstm`` may be absent. ``pools``: the calibrated heatmap by name, of one decoder
-    (its own name) or of several (``fusion``). ``activity_classifier`` tells music from
-    speech and noise; without one all sound is
-    music.
+    (its own name) or of several (``fusion``). ``activity_classifier`` tells music from speech and noise; without one
+    all sound is music. ``others``: what it holds of decoders of other packages, by name; those that are not installed,
+    or not to be had, are ``missing``, and their weight in a pool goes to the rest in proportion.
     ``card`` holds what the manifest says beside that: what it was trained on, its figures, its licence.
 
     Raises
@@ -88,11 +83,12 @@ class Bundle:
     lstm: LSTM | None = None
     pools: dict[str, Pool] = field(default_factory=dict)
     activity_classifier: ActivityClassifier | None = None
+    others: dict[str, Weights] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, pool in self.pools.items():
-            if absent := set(pool.names) - self.decoders.keys():
+            if absent := set(pool.names) - {*self._own_decoders, *self.others}:
                 raise ValueError(f"pool {name} names decoders that are not there: {', '.join(sorted(absent))}")
             if pool.kinds.size != self.acoustic.components:
                 raise ValueError(f"pool {name} is of a mixture of {pool.kinds.size} components")
@@ -104,14 +100,40 @@ class Bundle:
         return Topics(self.acoustic.weights, self.half_life, period, self.prior_seconds / period)
 
     @cached_property
-    def decoders(self) -> dict[str, Decoder[Any]]:
-        """The decoders by name: ``aeg``, and ``crf`` and ``lstm`` where there are such."""
+    def _own_decoders(self) -> dict[str, Decoder[Any]]:
         decoders: dict[str, Decoder[Any]] = {"aeg": AEG(self.affective)}
         if self.crf is not None:
-            decoders["crf"] = _Chain(self.crf)
+            decoders["crf"] = ChainDecoder(self.crf)
         if self.lstm is not None:
             decoders["lstm"] = self.lstm
         return decoders
+
+    @cached_property
+    def _made(self) -> tuple[dict[str, Decoder[Any]], dict[str, str]]:
+        """The other packages' decoders, and why the rest of them are not there."""
+        made: dict[str, Decoder[Any]] = {}
+        missing: dict[str, str] = {}
+        for name, weights in self.others.items():
+            try:
+                made[name] = make(weights)
+            except PluginError as fault:
+                missing[name] = str(fault)
+        return made, missing
+
+    @property
+    def decoders(self) -> dict[str, Decoder[Any]]:
+        """The decoders by name: ``aeg``, ``crf`` and ``lstm`` where there are such, and those of other packages."""
+        return self._own_decoders | self._made[0]
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Decoders that the bundle holds and that cannot be had here, each with the reason in one line."""
+        return self._made[1]
+
+    @property
+    def decoder_faults(self) -> int:
+        """How often other packages' decoders gave no heatmap so far."""
+        return sum(decoder.faults for decoder in self._made[0].values() if isinstance(decoder, GuardedDecoder))
 
     def pool(self, decoder: str = FUSION) -> Pool:
         """How the heatmap of one decoder, or the fusion of all, is made.
@@ -123,12 +145,16 @@ class Bundle:
         BundleError
             For a decoder that is not there.
         """
-        if decoder in self.pools:
-            return self.pools[decoder]
+        if decoder in self.missing:
+            raise BundleError(f"the decoder {decoder} of this bundle: {self.missing[decoder]} (see `valaro plugins`)")
+        if decoder in self.pools and (pool := self.pools[decoder].without(self.missing)) is not None:
+            return pool
         name = "aeg" if decoder == FUSION else decoder
         if name not in self.decoders:
+            near = get_close_matches(decoder, [FUSION, *self.decoders], 1)
+            hint = f"did you mean {near[0]}? " if near else ""
             raise BundleError(
-                f"no decoder {decoder!r} in this bundle: choose one of {', '.join([FUSION, *self.decoders])}"
+                f"no decoder {decoder!r} in this bundle: {hint}choose one of {', '.join([FUSION, *self.decoders])}"
             )
         return alone(name, self.acoustic.components)
 
@@ -160,16 +186,28 @@ class Bundle:
             files[_ACTIVITY] = _packed(
                 **{part.name: getattr(self.activity_classifier, part.name) for part in fields(self.activity_classifier)}
             )
+        table = {
+            "aeg": {"kind": "aeg", "files": [_AEG]},
+            **({"crf": {"kind": "crf", "files": [_CRF]}} if self.crf is not None else {}),
+            **({"lstm": {"kind": "lstm", "files": [_LSTM]}} if self.lstm is not None else {}),
+        }
+        for name, weights in sorted(self.others.items()):
+            own = dict(weights.files) | ({f"{name}.npz": _packed(**weights.arrays)} if weights.arrays else {})
+            if taken := own.keys() & files.keys():
+                raise BundleError(f"the decoder {name} has a file of another's name, {min(taken)}")
+            files |= own
+            table[name] = {"kind": weights.kind, "files": list(own), "settings": dict(weights.settings)}
         manifest = {
             "schema": SCHEMA,
             "layout": LAYOUT,
             "half_life": self.half_life,
             "prior_seconds": self.prior_seconds,
             "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+            "decoders": table,
             "card": self.card,
         }
         path.mkdir(parents=True, exist_ok=True)
-        for name in (_AEG, _CRF, _LSTM, _POOL, _ACTIVITY):
+        for name in dict.fromkeys((_AEG, _CRF, _LSTM, _POOL, _ACTIVITY, *files)):
             if name in files:
                 (path / name).write_bytes(files[name])
             else:
@@ -200,6 +238,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     manifest = _manifest(root)
     try:
         arrays = _unpacked(root, manifest, _AEG)
+        weights = {name: _weights(root, manifest, name, entry) for name, entry in _decoder_table(manifest).items()}
+        own: dict[str, Any] = {name: make(weights.pop(name)) for name in _OWN if name in weights}
         acoustic_covariances = arrays["acoustic_covariances"]
         bundle = Bundle(
             projection=Projection(arrays["projection_mean"], arrays["projection_matrix"]),
@@ -209,13 +249,14 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
                 acoustic_covariances,
                 kind="full" if acoustic_covariances.ndim == 3 else "diag",
             ),
-            affective=AffectiveGMM(arrays["affective_means"], arrays["affective_covariances"]),
+            affective=own["aeg"].affective,
             half_life=float(manifest["half_life"]),
             prior_seconds=float(manifest["prior_seconds"]),
-            crf=_crf(root, manifest) if _CRF in manifest["files"] else None,
-            lstm=LSTM(_verified(root, manifest, _LSTM)) if _LSTM in manifest["files"] else None,
+            crf=own["crf"].crf if "crf" in own else None,
+            lstm=own.get("lstm"),
             pools=_pools(root, manifest) if _POOL in manifest["files"] else {},
             activity_classifier=_activity_classifier(root, manifest) if _ACTIVITY in manifest["files"] else None,
+            others=weights,
             card=dict(manifest.get("card", {})),
         )
         _check_shapes(bundle)
@@ -225,12 +266,30 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         raise BundleError(f"{root}: the bundle lacks {_plain(error.args[0])}: {_RETRAIN}") from error
     except (TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
         raise BundleError(f"{root}: the bundle does not fit together ({_plain(error)}): {_RETRAIN}") from error
+    for name, reason in bundle.missing.items():
+        log.warning("%s: the decoder %s is left out, and its weight goes to the others: %s", root, name, reason)
     return bundle
 
 
-def _crf(root: Path, manifest: Mapping[str, Any]) -> CRF:
-    arrays = _unpacked(root, manifest, _CRF)
-    return CRF(**{part.name: arrays[part.name] for part in fields(CRF)})
+def _decoder_table(manifest: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The manifest's table of decoders; what bundles without one hold is told by their files."""
+    if "decoders" in manifest:
+        return {str(name): dict(entry) for name, entry in dict(manifest["decoders"]).items()}
+    known = {"aeg": _AEG, "crf": _CRF, "lstm": _LSTM}
+    return {name: {"kind": name, "files": [file]} for name, file in known.items() if file in manifest["files"]}
+
+
+def _weights(root: Path, manifest: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> Weights:
+    if not _PLAIN_NAME.fullmatch(name) or name == FUSION or (name in _OWN and entry["kind"] != name):
+        raise ValueError(f"a decoder named {name} of the kind {entry['kind']}")
+    arrays: dict[str, NDArray[Any]] = {}
+    files: dict[str, bytes] = {}
+    for file in map(str, entry["files"]):
+        if file.endswith(".npz"):
+            arrays |= _unpacked(root, manifest, file)
+        else:
+            files[file] = _verified(root, manifest, file)
+    return Weights(str(entry["kind"]), arrays, files, dict(entry.get("settings", {})))
 
 
 def _activity_classifier(root: Path, manifest: Mapping[str, Any]) -> ActivityClassifier:
@@ -276,6 +335,8 @@ def _manifest(root: Path) -> Mapping[str, Any]:
 def _verified(root: Path, manifest: Mapping[str, Any], name: str) -> bytes:
     """The bytes of one of the bundle's files, which are those that the manifest vouches for."""
     expected = manifest["files"].get(name)
+    if Path(name).name != name:
+        raise BundleError(f"{root / _MANIFEST}: names a file outside the bundle, {_plain(name)}: {_RETRAIN}")
     if expected is None:
         raise BundleError(f"{root / _MANIFEST}: vouches for no {name}: {_RETRAIN}")
     try:

@@ -2,17 +2,19 @@
 
 import hashlib
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-_ROOT = Path(__file__).parent.parent
+from .places import ROOT
+from .wheels import build_wheel
 
 # Numba notices a change in a kernel's own file only; a digest of all of them makes sure that no stale code is tested.
-_digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((_ROOT / "kernels").glob("*.py")))).hexdigest()
-os.environ["NUMBA_CACHE_DIR"] = str(_ROOT / "build" / "numba" / _digest[:16])
+_digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((ROOT / "kernels").glob("*.py")))).hexdigest()
+os.environ["NUMBA_CACHE_DIR"] = str(ROOT / "build" / "numba" / _digest[:16])
 
 # A busy machine makes no property false: hypothesis would fail an example that takes 0.2 s, or that is slow to be made.
 settings.register_profile("busy machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,7 +28,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of annotated music: $VALARO_DATA, or shared/data beside the checkout."""
-    path = Path(os.environ.get("VALARO_DATA", _ROOT.parent / "shared" / "data"))
+    path = Path(os.environ.get("VALARO_DATA", ROOT.parent / "shared" / "data"))
     if not (path / "4q").is_dir():
         pytest.skip("the annotated music is not here: set VALARO_DATA to its folder")
     return path
+
+
+@pytest.fixture(scope="session")
+def wheel_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Valaro's wheel, built from a copy: in the checkout an older build's leftovers would slip in."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("kernels", "models", "streamer", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / name)
+    return build_wheel(folder)

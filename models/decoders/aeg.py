@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 from ...kernels.gaussian_grid import cell_masses, mix_cells, renormalise_cells
 from ..grid import CELLS, EDGES
 from .base import Evidence
+
+if TYPE_CHECKING:
+    from .registry import Weights
 
 LOG_FLOOR = 1e-9  # per cell, mixed into the decoder's heatmap so that its logarithm is finite
 
@@ -85,3 +89,8 @@ class AEG:
         """The same state, and the log heatmap (121,) of the evidence's theta, finite; its exponential sums to 1."""
         heatmap = self.affective.heatmap(evidence.theta)
         return state, np.log((heatmap + LOG_FLOOR) / (1.0 + CELLS * LOG_FLOOR))
+
+
+def from_weights(weights: "Weights") -> AEG:
+    """Make it from what a bundle holds: the arrays ``affective_means`` and ``affective_covariances``."""
+    return AEG(AffectiveGMM(weights.arrays["affective_means"], weights.arrays["affective_covariances"]))

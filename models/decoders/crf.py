@@ -8,13 +8,17 @@ features", on the 11 x 11 grid). A cell leads only to those within a radius, the
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import crf as kernels
 from ..grid import CELLS, SIDE
+from .base import Evidence, chain_features
+
+if TYPE_CHECKING:
+    from .registry import Weights
 
 LIMIT = 6.0  # a feature of unheard sound counts for no more than this many deviations
 _FLOOR = 1e-300  # of a cell's mass, so that its logarithm is finite
@@ -161,3 +165,23 @@ class CRF:
         out, reach = np.empty_like(potentials), np.empty((len(potentials) + 1, CELLS))
         reach[0] = np.exp(self.start)
         return out, kernels.forward(potentials, *self._links, reach, out)
+
+
+@dataclass(frozen=True, eq=False)
+class ChainDecoder:
+    """The CRF as a decoder: it sees the texture and the topic posterior of the evidence."""
+
+    crf: CRF
+
+    def init(self) -> CRFState:
+        """Nothing heard."""
+        return self.crf.init()
+
+    def step(self, state: CRFState, evidence: Evidence) -> tuple[CRFState, NDArray[np.float64]]:
+        """Filter one emission forward."""
+        return self.crf.step(state, chain_features(evidence))
+
+
+def from_weights(weights: "Weights") -> ChainDecoder:
+    """Make it from what a bundle holds: the arrays that :class:`CRF` is named by."""
+    return ChainDecoder(CRF(**{part.name: weights.arrays[part.name] for part in fields(CRF)}))

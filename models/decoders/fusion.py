@@ -1,6 +1,7 @@
 """The log-linear pool of the decoders' heatmaps, and how each is calibrated."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -90,6 +91,19 @@ class Pool:
             raise ValueError(f"kinds of a pool must be 0 to {groups - 1}, one a component")
         if not (np.all(self.exponents >= 0) and np.isfinite(self.exponents).all() and np.isfinite(self.bias).all()):
             raise ValueError("exponents of a pool must be 0 or more, its bias finite")
+
+    def without(self, names: Collection[str]) -> "Pool | None":
+        """The pool of the others, the exponents of ``names`` given to them in proportion; None if nobody is left."""
+        if not set(names) & set(self.names):
+            return self
+        kept = [d for d, name in enumerate(self.names) if name not in names]
+        if not kept:
+            return None
+        total = self.exponents.sum(axis=1, keepdims=True)
+        rest = self.exponents[:, kept]
+        left = rest.sum(axis=1, keepdims=True)
+        exponents = np.where(left > 0, rest * (total / np.where(left > 0, left, 1.0)), total / len(kept))
+        return replace(self, names=tuple(self.names[d] for d in kept), exponents=exponents)
 
     def shares(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """How much each kind is heard: theta (..., K), sums to 1 -> (..., G), sums to 1."""

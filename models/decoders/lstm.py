@@ -20,6 +20,8 @@ from .fusion import normalised
 if TYPE_CHECKING:
     import onnxruntime
 
+    from .registry import Weights
+
 INPUTS = ("log_mel", "context", "texture", "h", "c")
 OUTPUTS = ("logits", "next_context", "next_h", "next_c")
 
@@ -104,3 +106,9 @@ class LSTM:
         outputs = self._session.run(OUTPUTS, dict(zip(INPUTS, values, strict=True)))
         logits, context, h, c = (np.asarray(output) for output in outputs)
         return LSTMState(context, h, c), normalised(logits[0].astype(np.float64))
+
+
+def from_weights(weights: "Weights") -> LSTM:
+    """Make it from what a bundle holds: one ONNX graph."""
+    [graph] = weights.files.values()
+    return LSTM(graph)

@@ -49,7 +49,7 @@ def _live(settings: Settings) -> str:
             from ...models import load_bundle
             from ..core.session import Session
             from .monitoring.sinks import Facts, upkeep_sinks
-        bundle = load_bundle(settings.model)
+        bundle = outputs.bundle = load_bundle(settings.model)
         engine, heard_as = _engine(settings, bundle, source, outputs)
         listening: EngineLike = engine
         if settings.save_audio is not None:

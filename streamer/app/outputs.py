@@ -12,6 +12,7 @@ from .plugins import SINKS
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from ...models import Bundle
     from ..core.session import Counters
     from ..listeners.adaptation import OnlineAdaptation
     from ..midi.receiver import MidiIn
@@ -33,8 +34,8 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 class Outputs:
     """The parts that the settings ask for.
 
-    ``counters`` and ``losses_of_sound`` are asked for the session's own numbers, ``audio_recorder`` and ``adaptation``
-    are closed with the rest; whoever makes the session sets them.
+    ``counters`` and ``losses_of_sound`` are asked for the session's own numbers, ``bundle`` for what its decoders did;
+    ``audio_recorder`` and ``adaptation`` are closed with the rest. Whoever makes the session sets them.
 
     Raises
     ------
@@ -47,6 +48,7 @@ class Outputs:
         self.notices = notices
         self.counters: Callable[[], Counters | None] = lambda: None
         self.losses_of_sound: Callable[[], list[str]] = list
+        self.bundle: Bundle | None = None
         self.audio_recorder: AudioRecorder | None = None
         self.adaptation: OnlineAdaptation | None = None
         self._settings = settings
@@ -114,6 +116,8 @@ class Outputs:
         counts = [
             (0 if self._scheduler is None else self._scheduler.faults, "times an output"),
             (0 if self._scheduler is None else self._scheduler.unsent, "emissions that were to go out later"),
+            (len(self._missing()), "decoders that no installed package brings"),
+            (self._decoder_faults(), "times a decoder"),
             (sum(plugin.faults for plugin in self._plugins), "times a plugin"),
             (sum(plugin.skipped for plugin in self._plugins), "emissions that a plugin did not take"),
             (
@@ -177,7 +181,15 @@ class Outputs:
             "osc": self._destinations(),
             "plugin": [*self._plugins],
         }
-        return {kind: sum(part.faults for part in found if part is not None) for kind, found in parts.items()}
+        faults = {kind: sum(part.faults for part in found if part is not None) for kind, found in parts.items()}
+        return faults | {"decoder": len(self._missing()) + self._decoder_faults()}
+
+    def _missing(self) -> dict[str, str]:
+        """Decoders that the bundle holds and that cannot be had here."""
+        return {} if self.bundle is None else self.bundle.missing
+
+    def _decoder_faults(self) -> int:
+        return 0 if self.bundle is None else self.bundle.decoder_faults
 
     def _destinations(self) -> "list[Osc]":
         return [osc for osc, _ in self._oscs]

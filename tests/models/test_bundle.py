@@ -157,9 +157,38 @@ def test_a_chain_or_a_pool_that_does_not_fit_is_refused(
 
 
 def test_a_pool_of_a_decoder_that_the_manifest_leaves_out_is_refused(whole: Path) -> None:
-    files = json.loads((whole / "manifest.json").read_text())["files"]
-    edit(whole, files={name: value for name, value in files.items() if name != "lstm.onnx"})
+    manifest = json.loads((whole / "manifest.json").read_text())
+    edit(whole, files={name: value for name, value in manifest["files"].items() if name != "lstm.onnx"})
+    refused(whole, "vouches for no lstm.onnx")
+    edit(whole, decoders={name: entry for name, entry in manifest["decoders"].items() if name != "lstm"})
     refused(whole, "decoders that are not there: lstm")
+
+
+def test_a_bundle_of_before_the_table_of_decoders_is_the_same(whole: Path) -> None:
+    with_table = load_bundle(whole)
+    manifest = json.loads((whole / "manifest.json").read_text())
+    del manifest["decoders"]
+    (whole / "manifest.json").write_text(json.dumps(manifest))
+    assert list(load_bundle(whole).decoders) == list(with_table.decoders) == ["aeg", "crf", "lstm"]
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"aeg": {"kind": "crf", "files": ["aeg.npz"]}}, "a decoder named aeg of the kind crf"),
+        ({"fusion": {"kind": "x", "files": []}}, "a decoder named fusion of the kind x"),
+        ({"../x": {"kind": "x", "files": []}}, "a decoder named ../x"),
+        ({"x": {"kind": "x", "files": ["../aeg.npz"]}}, "names a file outside the bundle"),
+        ({"x": {"files": []}}, "lacks kind"),
+        ({"x": {"kind": "x", "files": ["new.npz"]}}, "vouches for no new.npz"),
+        ({"x": 3}, "does not fit together"),
+        (["x"], "does not fit together"),
+    ],
+)
+def test_a_table_of_decoders_that_cannot_be_is_refused(saved: Path, table: object, says: str) -> None:
+    aeg = {"aeg": {"kind": "aeg", "files": ["aeg.npz"]}}
+    edit(saved, decoders=aeg | table if isinstance(table, dict) else table)
+    refused(saved, says)
 
 
 def test_a_bundle_is_not_even_made_of_parts_that_do_not_fit() -> None:
