@@ -308,7 +308,8 @@ def test_a_missing_portaudio_is_named_with_how_to_get_it(tmp_path: Path) -> None
 
 def test_listing_without_a_sound_system_is_empty_quiet_and_gives_a_reason_for_midi() -> None:
     ended = python(
-        "from valaro.streamer.sources.devices import inputs, midi_outputs\n"
+        "from valaro.streamer.cli.devices import midi_outputs\n"
+        "from valaro.streamer.sources.devices.listing import inputs\n"
         "found = inputs()\nnames, reason = midi_outputs()\n"
         "assert all(each.use for each in found)\nassert names or reason is None or 'MIDI' in reason, reason\n",
     )

@@ -101,7 +101,7 @@ def test_a_chosen_channel_is_that_channel(pulse_stage: Stage, tmp_path: Path) ->
 LISTING = """
 import json
 from dataclasses import asdict
-from valaro.streamer.sources.devices import inputs
+from valaro.streamer.sources.devices.listing import inputs
 print(json.dumps([asdict(each) for each in inputs()]))
 """
 
