@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from valaro.models import Bundle
+from valaro.models import Bundle, load_bundle
 from valaro.models.acoustic.activity import CLASSES, ActivityClassifier
 from valaro.models.acoustic.gmm import GMM
 from valaro.models.bundle import FUSION, Projection
@@ -40,7 +40,7 @@ def synthetic_bundle(components: int = 8, dimensions: int = 3, seed: int = 0) ->
 
 @cache
 def full_bundle() -> Bundle:
-    """The same with a chain and a network of random weights, and pools of two kinds of sound."""
+    """The same with a chain of random weights, a network, and pools of two kinds of sound."""
     plain = synthetic_bundle()
     components = plain.acoustic.components
     kinds = np.arange(components) % 2
@@ -74,15 +74,10 @@ def synthetic_chain(components: int, seed: int = 1) -> CRF:
 
 @cache
 def synthetic_lstm() -> LSTM:
-    """The network as it is before training, its heatmaps less flat than those of such a one."""
-    import torch
-    from valaro.models.training.fit.network import Network, exported
-
-    torch.manual_seed(0)
-    network = Network(moods=2, feelings=3, dropout=0.4)
-    with torch.no_grad():
-        network.heatmap.weight *= 10
-    return LSTM(exported([network.eval()]))
+    """The shipped network: one of random weights takes PyTorch to make, which these tests do without."""
+    lstm = load_bundle().lstm
+    assert lstm is not None
+    return lstm
 
 
 def synthetic_classifier(hidden: int = 4, seed: int = 5) -> ActivityClassifier:
