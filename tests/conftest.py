@@ -1,4 +1,4 @@
-"""Shared by all tests: a fresh place for Numba's cache whenever a kernel changes, no deadlines, and the real data."""
+"""Shared by all tests: their tier, a fresh place for Numba's cache when a kernel changes, no deadlines, real data."""
 
 import hashlib
 import os
@@ -10,7 +10,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from .places import ROOT
+from .skips import pytest_make_collect_report, pytest_runtest_makereport
+from .tiers import pytest_collection_modifyitems, pytest_ignore_collect
 from .wheels import build_wheel
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_ignore_collect",
+    "pytest_make_collect_report",
+    "pytest_runtest_makereport",
+]
+
 
 # Numba notices a change in a kernel's own file only; a digest of all of them makes sure that no stale code is tested.
 _digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((ROOT / "kernels").glob("*.py")))).hexdigest()
@@ -23,6 +33,15 @@ settings.load_profile("busy machine")
 # A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# nohup has them ignore the closing of the terminal, and a program under test that ignores SIGHUP from its start rightly
+# keeps ignoring it: the test that sends one would wait for ever. A handler that does nothing outlives the terminal too,
+# but no program inherits it: what the tests start has SIGHUP as a shell would give it. The workers of xdist are such
+# programs themselves, and are to outlive the terminal with the process that started them.
+if hasattr(signal, "SIGHUP") and (
+    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN or "PYTEST_XDIST_WORKER" in os.environ
+):
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 @pytest.fixture(scope="session")

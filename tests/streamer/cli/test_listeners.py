@@ -93,6 +93,7 @@ def test_a_rating_is_kept_with_what_the_engine_heard_at_that_moment(song: str, b
     assert rated.heard.textures.shape == (4, 163)
 
 
+@pytest.mark.long
 def test_a_session_that_is_killed_has_kept_what_was_rated_and_the_next_is_hers(
     home: Path, song: str, bundle: str, capsys: Captured
 ) -> None:

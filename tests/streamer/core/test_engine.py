@@ -240,6 +240,7 @@ def test_bad_samples_are_counted_and_harm_nobody(bad: float) -> None:
     assert_same(emissions, Engine(BUNDLE, RATE).push(mended))
 
 
+@pytest.mark.long
 def test_nothing_grows_in_the_steady_state() -> None:
     minute = music(60)
     engine = Engine(BUNDLE, RATE)

@@ -343,6 +343,7 @@ for path in sys.stdin:
 
 @pytest.mark.timeout(1200)  # some thousand times the disk has to say that it is done
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no kill -9 on this system")
+@pytest.mark.long
 def test_a_hundred_kills_lose_nothing_that_was_promised(tmp_path: Path) -> None:
     chance = random.Random(9)
     promised: dict[Path, list[int]] = {}

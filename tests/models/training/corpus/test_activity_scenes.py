@@ -102,6 +102,7 @@ def test_a_voice_speaks_as_long_as_it_should_and_no_two_alike(folds: list[Materi
     np.testing.assert_array_equal(one, speech.voice(0, 8))
 
 
+@pytest.mark.train
 def test_a_judge_of_a_few_scenes_knows_them_and_the_report_can_be_read(folds: list[Material]) -> None:
     heard = activity.gather_scenes(folds[:2], KINDS, SETTINGS, lambda _: None)
     parts = [part for each in heard.values() for part in each]

@@ -260,6 +260,7 @@ print("rounds", rounds, "torn", torn)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes that were forked")
+@pytest.mark.long
 def test_kill_9_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "state.npz"
     ended = subprocess.run(
@@ -314,6 +315,7 @@ Session(source, engine, [Told(), checkpoint]).run()
 """
 
 
+@pytest.mark.long
 def test_a_program_that_is_killed_goes_on_from_the_old_heatmap(tmp_path: Path) -> None:
     model, song, state = tmp_path / "model", tmp_path / "song.wav", tmp_path / "state.npz"
     full_bundle().save(model)

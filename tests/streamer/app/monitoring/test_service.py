@@ -88,6 +88,7 @@ def heatmaps(record: Path) -> list[np.ndarray]:
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="systemd is Linux only")
+@pytest.mark.long
 def test_it_tells_how_it_is_and_goes_on_where_it_was_when_it_is_killed(tmp_path: Path) -> None:
     full_bundle().save(tmp_path / "model")
     soundfile.write(tmp_path / "song.wav", demo_piece(RATE)[: 60 * RATE], RATE, subtype="FLOAT")

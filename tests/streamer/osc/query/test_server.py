@@ -456,6 +456,7 @@ def test_a_failing_hearer_costs_one_client_only(server: OscQuery, controls: Cont
     assert server.faults == 1
 
 
+@pytest.mark.long
 def test_a_flood_delays_nobody(server: OscQuery) -> None:
     over = threading.Event()
 
