@@ -120,6 +120,7 @@ def test_closing_while_it_is_being_announced(network: Network, name: str) -> Non
     assert f"{name}.{JSON}" not in network.there
 
 
+@pytest.mark.long  # it takes the port of multicast DNS from all other tests
 def test_without_multicast_the_server_goes_on(name: str, caplog: pytest.LogCaptureFixture) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as greedy:
         try:
