@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,25 @@ def test_a_property_holds_on_a_busy_machine_too(seconds: float) -> None:
 
 def test_the_installed_version_is_this_one() -> None:
     assert importlib.metadata.version("valaro") == PROJECT["version"]
+
+
+def brought(extra: str) -> set[str]:
+    """The names of the packages that an extra lists, and those of the extras that it takes in."""
+    names = set()
+    for requirement in PROJECT["optional-dependencies"][extra]:
+        written = re.match(r"([\w-]+)(?:\[([\w,]+)\])?", requirement)
+        assert written is not None
+        name, taken_in = written.groups("")
+        names |= set().union(*map(brought, taken_in.split(","))) if name == PROJECT["name"] else {name}
+    return names
+
+
+@pytest.mark.parametrize("extra", ["test", "long", "lint", "dev"])
+def test_who_trains_nothing_gets_no_pytorch(extra: str) -> None:
+    """It is a gigabyte, or with the CUDA libraries six."""
+    assert {"torch", "onnx"} <= brought("train")
+    assert {"pytest", "ruff", "matplotlib"} <= brought("dev")
+    assert brought(extra).isdisjoint({"torch", "onnx", "opensmile"})
 
 
 def test_importing_the_engine_opens_no_door(tmp_path: Path) -> None:
