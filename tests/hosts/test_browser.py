@@ -22,7 +22,7 @@ CHROMIUM = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
     *("--window-size=640,640", "--remote-debugging-port=0", "--enable-unsafe-swiftshader"),  # WebGL without a GPU
 )
-NPM = Path(sys.prefix, "npm", "node_modules")  # where `make test` puts what is p5's and Hydra's own
+NPM = Path(sys.prefix, "npm", "node_modules")  # where `make test-long` puts what is p5's and Hydra's own
 # The colour of each cell as the page drew it, away from the dot in its middle: red + green + blue.
 CELLS = """
 (() => {
@@ -178,7 +178,7 @@ def test_the_stripes_of_hydra_follow_the_mood(browser: Open, tmp_path: Path) -> 
 def _from_npm(package: str, version: str) -> Path:
     folder = NPM / package
     if not folder.is_dir():
-        pytest.skip(f"{package} is not installed: make test does it where the npm registry answers")
+        pytest.skip(f"{package} is not installed: make test-long does it where the npm registry answers")
     assert json.loads((folder / "package.json").read_text())["version"] == version
     return folder
 

