@@ -26,7 +26,8 @@ NPM := $(VENV)/.npm
 
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 PYTEST := $(BIN)/python -m pytest
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
+# The tests of a file share its fixtures, and stay in one process.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

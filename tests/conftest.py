@@ -4,6 +4,8 @@ import hashlib
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,22 @@ if hasattr(signal, "SIGHUP") and (
     signal.getsignal(signal.SIGHUP) is signal.SIG_IGN or "PYTEST_XDIST_WORKER" in os.environ
 ):
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+
+
+COMPILE = "import importlib, sys; [importlib.import_module(f'valaro.kernels.{name}') for name in sys.argv[1:]]"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Have each kernel compiled once, before the processes of xdist start.
+
+    Compiled twice, a sum may be taken in another order: two processes that each compiled for themselves, at the same
+    time, differ in the last digits, from each other and from the programs that they start.
+    """
+    if not session.config.getoption("numprocesses", None) or "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    names = sorted(path.stem for path in (_ROOT / "kernels").glob("*.py") if path.stem != "__init__")
+    halves = [subprocess.Popen([sys.executable, "-c", COMPILE, *names[start::2]]) for start in range(2)]
+    assert [half.wait() for half in halves] == [0, 0]
 
 
 @pytest.fixture(scope="session")

@@ -59,13 +59,11 @@ def tier(item: pytest.Item) -> str:
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark each test with its tier, and keep the tests of a file in one process, for they share its fixtures."""
+    """Mark each test with its tier."""
     config.stash[COLLECTED] = [item.nodeid for item in items]
     for item in items:
         if name := tier(item):
             item.add_marker(name)
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
