@@ -66,9 +66,8 @@ types: $(TYPES) $(RUNTIME) ## pyright (which looks into PyTorch, too)
 imports: $(LINT) $(RUNTIME) ## import-linter: arrows only go down
 	$(BIN)/lint-imports
 
-WRITTEN := $(wildcard docs/mkdocs.yml)
-docs: $(if $(WRITTEN),$(DOCS)) $(RUNTIME) ## the documentation, into build/docs
-	$(if $(WRITTEN),$(BIN)/mkdocs build --strict -f docs/mkdocs.yml -d $(CURDIR)/build/docs,@echo "no docs/mkdocs.yml yet")
+docs: $(DOCS) $(RUNTIME) ## the documentation, into build/docs
+	$(BIN)/mkdocs build --strict -f docs/builder/mkdocs.yml -d $(CURDIR)/build/docs
 
 check: lint imports types test ## what to run before a commit; .ci/run adds test-long, test-train and docs
 

@@ -57,7 +57,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """
     if not session.config.getoption("numprocesses", None) or "PYTEST_XDIST_WORKER" in os.environ:
         return
-    names = sorted(path.stem for path in (_ROOT / "kernels").glob("*.py") if path.stem != "__init__")
+    names = sorted(path.stem for path in (ROOT / "kernels").glob("*.py") if path.stem != "__init__")
     halves = [subprocess.Popen([sys.executable, "-c", COMPILE, *names[start::2]]) for start in range(2)]
     assert [half.wait() for half in halves] == [0, 0]
 
