@@ -198,6 +198,17 @@ def test_a_sink_that_takes_long_to_import_joins_the_show_late(
     assert '"time": 6.0' in (tmp_path / "seen").read_text()
 
 
+@pytest.mark.long
+def test_an_import_of_ten_seconds_holds_up_no_emission(
+    site: Path, bundle: Path, receiver: socket.socket, tmp_path: Path, capsys: Captured
+) -> None:
+    install(site, "valaro-slow", "import time; time.sleep(10)\n" + WITNESS, sinks="slow = Witness")
+    code, sent = show(bundle, receiver, "--slow", str(tmp_path / "seen"), seconds=12.0)
+    assert (code, sent) == (0, [number / 2 for number in range(1, 25)])
+    assert "the show begins without it" in capsys.readouterr().err
+    assert '"time": 12.0' in (tmp_path / "seen").read_text()
+
+
 def test_more_than_waits_is_passed_over_and_counted(site: Path) -> None:
     from ..fakes import neutral
 
