@@ -14,7 +14,8 @@ import typer.main
 from valaro.models import load_bundle
 from valaro.streamer import Engine
 from valaro.streamer.app.config.schema import load_config
-from valaro.streamer.app.settings import Options, merge
+from valaro.streamer.app.merge import merge
+from valaro.streamer.app.settings import Options
 from valaro.streamer.cli import app
 from valaro.streamer.core.replay import Replay
 from valaro.streamer.listeners.store import Listeners

@@ -61,7 +61,7 @@ def demo(
     options = options_of(locals())
     from ..app.application import run
     from ..app.console import tell
-    from ..app.settings import merge
+    from ..app.merge import merge
 
     tell(run(merge(options, demo=True)))
 
@@ -116,7 +116,7 @@ def listen(
     options = options_of(locals())
     from ..app.application import run
     from ..app.console import speak, tell
-    from ..app.settings import merge
+    from ..app.merge import merge
 
     speak(log or "text")  # what is wrong with the config is said so too
     settings = merge(options)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..app.settings import FASTEST_REPLAY, SLOWEST_REPLAY
+from ..app.merge import FASTEST_REPLAY, SLOWEST_REPLAY
 from ._options import (
     ConfigOption,
     MidiOption,
@@ -52,6 +52,6 @@ def replay(
     options = options_of(words | {"replay": words.pop("file")})
     from ..app.application import run
     from ..app.console import tell
-    from ..app.settings import merge
+    from ..app.merge import merge
 
     tell(run(merge(options)))

@@ -281,7 +281,7 @@ def profile_seeds() -> list[bytes]:
 
 def run_words(data: bytes) -> None:
     """What stands on the command line, or in a field of a config."""
-    from valaro.streamer.app.settings import channel_numbers
+    from valaro.streamer.app.merge import channel_numbers
 
     text = text_of(data[:80])
     destination = refused_or(lambda: parse_destination(text))

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from valaro.streamer.app.settings import DEFAULT_OSC, Input, Options, Settings, merge
+from valaro.streamer.app.merge import merge
+from valaro.streamer.app.settings import DEFAULT_OSC, Input, Options, Settings
 from valaro.streamer.errors import InputError
 
 CONFIG = """

@@ -1,7 +1,10 @@
 """Packages with plugins that misbehave, as an installer would leave them in a folder of Python's path."""
 
+import socket
 from pathlib import Path
 from textwrap import dedent
+
+from pythonosc.osc_bundle import OscBundle
 
 SINK_BASE = """
 class Base:
@@ -26,3 +29,15 @@ def install(folder: Path, package: str, code: str, **doors: str) -> None:
             name, _, target = entry.partition("=")
             lines.append(f"{name.strip()} = {module}:{target.strip()}")
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+
+
+def times(receiver: socket.socket) -> list[float]:
+    """The stream times of all emissions that came."""
+    found = []
+    receiver.setblocking(False)
+    while True:
+        try:
+            bundle = OscBundle(receiver.recv(65_536))
+        except BlockingIOError:
+            return found
+        found += [message.params[0] for message in bundle if message.address == "/valaro/time"]  # type: ignore[union-attr]

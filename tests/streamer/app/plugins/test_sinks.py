@@ -1,0 +1,213 @@
+"""Other packages' sinks: what works, and what misbehaves while the show goes on."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from valaro.models.doors import SINKS
+from valaro.streamer.app import isolation, plugins
+from valaro.streamer.app.merge import merge
+from valaro.streamer.app.settings import Options
+from valaro.streamer.cli import run
+
+from .packages import SINK_BASE, install, times
+
+Captured = pytest.CaptureFixture[str]
+
+
+def show(bundle: Path, receiver: socket.socket, *words: str, seconds: float = 1.5) -> tuple[int, list[float]]:
+    """A moment of the demo with a receiver beside the plugin: exit code, and the emissions that it was sent."""
+    to = f"127.0.0.1:{receiver.getsockname()[1]}"
+    arguments = ["demo", "--seconds", str(seconds), "--no-display", "--osc", to, "--model", str(bundle), *words]
+    return run(arguments), times(receiver)
+
+
+EVERY = [0.5, 1.0, 1.5]
+
+WITNESS = (
+    SINK_BASE
+    + """
+import json
+class Witness(Base):
+    option_key = "path"
+    def __init__(self, path, greeting="hello"):
+        self.file = open(path, "w")
+        self.file.write(json.dumps({"greeting": greeting}) + "\\n")
+    def attach(self, running):
+        self.file.write(json.dumps({"decoder": running.settings.decoder, "state": running.status().state}) + "\\n")
+    def send(self, affect):
+        self.file.write(json.dumps({"time": affect.time}) + "\\n")
+    def close(self):
+        self.file.close()
+"""
+)
+
+
+def test_a_sink_takes_every_emission_and_may_look_at_the_session(
+    site: Path, bundle: Path, receiver: socket.socket, tmp_path: Path, capsys: Captured
+) -> None:
+    install(site, "valaro-witness", WITNESS, sinks="witness = Witness")
+    code, sent = show(bundle, receiver, "--witness", str(tmp_path / "seen"))
+    assert (code, sent) == (0, EVERY)
+    first, second, *rest = map(json.loads, (tmp_path / "seen").read_text().splitlines())
+    assert (first, second) == ({"greeting": "hello"}, {"decoder": "fusion", "state": "listening"})
+    assert [line["time"] for line in rest] == EVERY
+    assert "lost nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "table", ['[sinks.witness]\npath = "PATH"\ngreeting = "hi"\n', '[witness]\npath = "PATH"\ngreeting = "hi"\n']
+)
+def test_a_configuration_gives_it_a_table_of_its_own(
+    site: Path, bundle: Path, receiver: socket.socket, tmp_path: Path, table: str
+) -> None:
+    install(site, "valaro-witness", WITNESS, sinks="witness = Witness")
+    seen, config = tmp_path / "seen", tmp_path / "show.toml"
+    config.write_text(table.replace("PATH", str(seen)))
+    assert show(bundle, receiver, "--config", str(config))[0] == 0
+    assert '"greeting": "hi"' in seen.read_text()
+    assert show(bundle, receiver, "--config", str(config), "--witness", str(tmp_path / "other"))[0] == 0
+    assert '"greeting": "hi"' in (tmp_path / "other").read_text()  # the option counts before the file's key
+
+
+def test_a_key_at_the_top_says_what_the_option_says(site: Path, tmp_path: Path) -> None:
+    """As the page's ``web = 8000`` will."""
+    install(site, "valaro-witness", WITNESS, sinks="witness = Witness")
+    config = tmp_path / "show.toml"
+    config.write_text(f'witness = "{tmp_path / "seen"}"\n')
+    [wanted] = merge(Options(config=config)).plugin_sinks
+    plugins.make(plugins.find(SINKS, wanted.name), wanted.table, wanted.value).close()
+    assert (tmp_path / "seen").exists()
+
+
+BROKEN = {
+    "raises at import": ("raise OSError('no lamp here')", "cannot be loaded: OSError: no lamp here"),
+    "exits at import": ("import sys; sys.exit('bye')", "it asked the program to end (sys.exit('bye'))"),
+    "is no class": ("Lamp = 3", "which makes nothing"),
+    "lacks what it names": ("", "cannot be loaded: AttributeError"),
+    "does not start": (
+        SINK_BASE + "class Lamp(Base):\n    def __init__(self):\n        raise OSError('unplugged')",
+        "does not start: OSError: unplugged",
+    ),
+    "exits as it starts": (
+        SINK_BASE + "class Lamp(Base):\n    def __init__(self):\n        raise SystemExit(4)",
+        "does not start: it asked the program to end (sys.exit(4))",
+    ),
+    "raises in attach": (
+        SINK_BASE + "class Lamp(Base):\n    def attach(self, running):\n        1 / 0",
+        "ZeroDivisionError",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_sink_that_cannot_be_had_never_stops_the_show(
+    site: Path, bundle: Path, receiver: socket.socket, capsys: Captured, what: str
+) -> None:
+    code, says = BROKEN[what]
+    install(site, "valaro-broken", code, sinks="lamp = Lamp")
+    assert show(bundle, receiver, "--sink", "lamp") == (0, EVERY)
+    told = capsys.readouterr().err
+    assert says in told
+    assert told.count("the show goes on without the sink lamp") == 1
+    assert "lost 1 times a plugin, 3 emissions that a plugin did not take" in told
+
+
+def test_a_sink_that_raises_is_told_once_and_counted(
+    site: Path, bundle: Path, receiver: socket.socket, capsys: Captured
+) -> None:
+    code = SINK_BASE + "class Lamp(Base):\n    def send(self, affect):\n        raise SystemExit('now')"
+    install(site, "valaro-broken", code, sinks="lamp = Lamp")
+    assert show(bundle, receiver, "--sink", "lamp") == (0, EVERY)
+    told = capsys.readouterr().err
+    assert told.count("the sink lamp: it asked the program to end") == 1
+    assert "lost 3 times a plugin" in told
+
+
+def test_a_sink_that_blocks_for_ever_is_left_behind(
+    site: Path, bundle: Path, receiver: socket.socket, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "CLOSING", 0.2)
+    code = (
+        SINK_BASE + "import threading\nclass Lamp(Base):\n    def send(self, affect):\n        threading.Event().wait()"
+    )
+    install(site, "valaro-broken", code, sinks="lamp = Lamp")
+    assert show(bundle, receiver, "--sink", "lamp") == (0, EVERY)
+    told = capsys.readouterr().err
+    assert "does not end within 0.2 s and is left behind" in told
+    assert "3 emissions that a plugin did not take" in told
+
+
+def test_a_sink_that_takes_long_to_import_joins_the_show_late(
+    site: Path, bundle: Path, receiver: socket.socket, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "LOADING", 0.2)
+    install(site, "valaro-slow", "import time; time.sleep(2)\n" + WITNESS, sinks="slow = Witness")
+    code, sent = show(bundle, receiver, "--slow", str(tmp_path / "seen"), seconds=6.0)
+    assert (code, len(sent)) == (0, 12)
+    assert "still loading after 0.2 s: the show begins without it" in capsys.readouterr().err
+    assert '"time": 6.0' in (tmp_path / "seen").read_text()
+
+
+@pytest.mark.long
+def test_an_import_of_ten_seconds_holds_up_no_emission(
+    site: Path, bundle: Path, receiver: socket.socket, tmp_path: Path, capsys: Captured
+) -> None:
+    install(site, "valaro-slow", "import time; time.sleep(10)\n" + WITNESS, sinks="slow = Witness")
+    code, sent = show(bundle, receiver, "--slow", str(tmp_path / "seen"), seconds=12.0)
+    assert (code, sent) == (0, [number / 2 for number in range(1, 25)])
+    assert "the show begins without it" in capsys.readouterr().err
+    assert '"time": 12.0' in (tmp_path / "seen").read_text()
+
+
+def test_more_than_waits_is_passed_over_and_counted(site: Path) -> None:
+    from ...fakes import neutral
+
+    install(site, "valaro-slow", SINK_BASE + "class Lamp(Base):\n    pass", sinks="lamp = Lamp")
+    sink = isolation.IsolatedSink(plugins.find(SINKS, "lamp"), {})
+    for number in range(isolation.MOST_WAITING + 10):  # never opened: nobody takes them
+        sink.send(neutral(number / 2))
+    assert sink.skipped == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--sink", "lump"], "no plugin brings a sink 'lump': did you mean lamp?"),
+        (["--sink", "osc"], "osc is a sink with options and a table of its own"),
+        (["--lamp"], "Option '--lamp' requires an argument"),
+        (["--lamp", "3"], "sink lamp takes no value: write a table [sinks.lamp] in a config"),
+        (["--lumb", "3"], "No such option: --lumb (did you mean --lamp?)"),
+        (["--sink", "lamp", "more"], "Got unexpected extra argument (more)"),
+    ],
+)
+def test_what_cannot_be_meant_is_bad_input(
+    site: Path, bundle: Path, receiver: socket.socket, capsys: Captured, words: list[str], says: str
+) -> None:
+    install(site, "valaro-lamp", SINK_BASE + "class Lamp(Base):\n    pass", sinks="lamp = Lamp")
+    assert show(bundle, receiver, *words) == (2, [])
+    told = capsys.readouterr().err
+    assert says in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("colour = 3", "sink lamp takes no 'colour': it takes port, pitch"),
+        ("", "sink lamp needs port: write it in its table in a config"),
+        ('port = "x"\npitch = -1', "sink lamp: ValueError: a pitch of -1: see [sinks.lamp]"),
+    ],
+)
+def test_a_wrong_table_is_bad_input(
+    site: Path, bundle: Path, receiver: socket.socket, tmp_path: Path, capsys: Captured, table: str, says: str
+) -> None:
+    code = SINK_BASE + (
+        "class Lamp(Base):\n    def __init__(self, port, pitch=1):\n        if pitch < 0:\n"
+        "            raise ValueError(f'a pitch of {pitch}')"
+    )
+    install(site, "valaro-lamp", code, sinks="lamp = Lamp")
+    (tmp_path / "show.toml").write_text(f"[sinks.lamp]\n{table}\n")
+    assert show(bundle, receiver, "--config", str(tmp_path / "show.toml"))[0] == 2
+    assert says in capsys.readouterr().err
