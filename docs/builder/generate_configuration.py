@@ -1,6 +1,6 @@
 """The configuration reference, from the schema itself: every table, key, type, default and meaning.
 
-python docs/builder/generate_configuration.py             writes docs/configuration.md (`make docs` does it)
+python docs/builder/generate_configuration.py             writes docs/configuration.md (after a change of the schema)
 python docs/builder/generate_configuration.py --print     prints it instead
 
 The meaning of a key is the docstring below its field in ``streamer/app/config/schema.py``; a field without one is
