@@ -71,14 +71,39 @@ def test_a_configuration_gives_it_a_table_of_its_own(
     assert '"greeting": "hi"' in (tmp_path / "other").read_text()  # the option counts before the file's key
 
 
-def test_a_key_at_the_top_says_what_the_option_says(site: Path, tmp_path: Path) -> None:
-    """As the page's ``web = 8000`` will."""
-    install(site, "valaro-witness", WITNESS, sinks="witness = Witness")
-    config = tmp_path / "show.toml"
-    config.write_text(f'witness = "{tmp_path / "seen"}"\n')
-    [wanted] = merge(Options(config=config)).plugin_sinks
-    plugins.make(plugins.find(SINKS, wanted.name), wanted.table, wanted.value).close()
-    assert (tmp_path / "seen").exists()
+PAGE = (
+    SINK_BASE
+    + """
+class Page(Base):
+    option_key = "at"
+    def __init__(self, at="127.0.0.1:0", title="Valaro"):
+        self.at, self.title = str(at), title
+    def attach(self, running):
+        self.running = running
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "option", "at", "title"),
+    [
+        ("web = 8000\n", None, "8000", "Valaro"),
+        ('web = "0.0.0.0:8000"\n', None, "0.0.0.0:8000", "Valaro"),
+        ('[web]\nat = 8000\ntitle = "Stage"\n', None, "8000", "Stage"),
+        ('[sinks.web]\nat = 8000\ntitle = "Stage"\n', "8001", "8001", "Stage"),
+        ("", "8001", "8001", "Valaro"),
+    ],
+)
+def test_a_room_on_top_brings_its_option_its_key_and_its_table(
+    site: Path, tmp_path: Path, config: str, option: str | None, at: str, title: str
+) -> None:
+    """A stand-in for the page that is to come: the command line, the schema and the outputs need no word of it."""
+    install(site, "valaro-page", PAGE, sinks="web = Page")
+    (tmp_path / "show.toml").write_text(config)
+    values = {} if option is None else {"web": option}
+    [wanted] = merge(Options(config=tmp_path / "show.toml", plugin_values=values)).plugin_sinks
+    page = plugins.make(plugins.find(SINKS, wanted.name), wanted.table, wanted.value)
+    assert (wanted.name, page.at, page.title) == ("web", at, title)
 
 
 BROKEN = {
