@@ -1,5 +1,8 @@
-"""Small tools that know nothing of music; anybody in the streamer may use them.
+"""General tools that know nothing of music, for every package of the streamer.
 
-address: network addresses as people write them · files: a file that is replaced as a whole · process: version and
-memory · rate_limit: how often something is taken · stderr: what native libraries print on their own
+- ``address``: Parses and resolves network addresses.
+- ``files``: A file that is replaced atomically.
+- ``process``: This process's version and memory.
+- ``rate_limit``: Token buckets.
+- ``stderr``: Silences what native libraries print on their own.
 """

@@ -1,4 +1,4 @@
-"""Network addresses as people write them."""
+"""Parses and resolves network addresses."""
 
 import socket
 
@@ -8,7 +8,13 @@ Where = tuple[int, tuple]  # address family, and what ``socket.connect`` takes
 
 
 def parse_destination(text: str) -> tuple[str, int]:
-    """Split "HOST:PORT" or "[HOST]:PORT"; raises InputError with what is wrong."""
+    """Split "HOST:PORT" or "[HOST]:PORT".
+
+    Raises
+    ------
+    InputError
+        It is not of that form; the message says why.
+    """
     host, colon, port = text.strip().rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not host or host.endswith(":"):
@@ -26,7 +32,8 @@ def parse_destination(text: str) -> tuple[str, int]:
 
 
 def resolve(name: str, port: int, flags: int = 0) -> Where:
-    found = socket.getaddrinfo(name, port, type=socket.SOCK_DGRAM, flags=flags)
+    """The UDP address of a host; IPv4 where it has both. Raises what ``socket.getaddrinfo`` raises."""
+    candidates = socket.getaddrinfo(name, port, type=socket.SOCK_DGRAM, flags=flags)
     # "localhost" may list ::1 first, where most VJ programs do not listen.
-    family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    family, _, _, _, address = min(candidates, key=lambda entry: entry[0] != socket.AF_INET)
     return family, address

@@ -1,4 +1,4 @@
-"""A file that is replaced as a whole: whoever reads it, whenever, finds the old one or the new one."""
+"""A file that is replaced atomically: a reader sees the old one or the new one, never a part."""
 
 import os
 from contextlib import suppress
@@ -8,11 +8,17 @@ from ..errors import SinkError
 
 
 class AtomicFile:
-    """``write`` puts its bytes beside ``path`` and renames them to it; one thread at a time.
+    """``write`` writes to a temporary file beside ``path`` and renames it; one thread at a time.
 
-    ``durable``: neither kill -9 nor a power failure takes what was written (fsync of the file and of its folder).
+    Parameters
+    ----------
+    path : the file.
+    durable : what was written survives kill -9 and a power failure (fsync of the file and of its folder).
 
-    Raises SinkError when ``path`` is a folder, or its own is not there and cannot be made.
+    Raises
+    ------
+    SinkError
+        ``path`` is a folder, or its own folder does not exist and cannot be created.
     """
 
     def __init__(self, path: Path, *, durable: bool) -> None:
@@ -21,25 +27,25 @@ class AtomicFile:
         try:
             if path.is_dir():
                 raise ValueError("is a directory")
-            self._beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+            self._temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
             path.parent.mkdir(parents=True, exist_ok=True)
-            for left in path.parent.glob(f".{path.name}.*.new"):  # by a process that was killed
-                left.unlink(missing_ok=True)
+            for leftover in path.parent.glob(f".{path.name}.*.new"):  # of a process that was killed
+                leftover.unlink(missing_ok=True)
         except (OSError, ValueError) as fault:
             raise SinkError(f"{path} cannot be written: {reason(fault)}: name another file") from fault
 
     def write(self, data: bytes | memoryview) -> None:
-        """Replace the file; OSError when that fails, which leaves the old one."""
+        """Replace the file. Raises OSError when that fails, which leaves the old one."""
         try:
-            with self._beside.open("wb") as file:
+            with self._temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
                 if self._durable:
                     os.fsync(file.fileno())
-            self._beside.replace(self.path)
+            self._temporary.replace(self.path)
         except OSError:
             with suppress(OSError):
-                self._beside.unlink()  # on a full disk it is in the way
+                self._temporary.unlink()  # on a full disk it takes up space
             raise
         if self._durable and hasattr(os, "O_DIRECTORY"):  # Windows has no such call
             folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -55,5 +61,5 @@ def reason(fault: BaseException) -> str:
 
 
 def nearest(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next((each for each in (folder, *folder.parents) if each.exists()), Path(folder.anchor))
+    """The folder, or its nearest parent that exists."""
+    return next((candidate for candidate in (folder, *folder.parents) if candidate.exists()), Path(folder.anchor))

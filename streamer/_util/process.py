@@ -1,4 +1,4 @@
-"""What this process knows of itself: its version, and how much memory it holds."""
+"""The version and the memory of this process."""
 
 import os
 from contextlib import suppress
@@ -16,7 +16,7 @@ def version() -> str:
 
 
 def resident_bytes() -> int | None:
-    """Memory that is resident now, in bytes; None where the system does not tell without a package for it."""
+    """Resident memory in bytes; None on systems without /proc."""
     with suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return None

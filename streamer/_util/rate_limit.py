@@ -1,25 +1,27 @@
-"""How often something is taken: buckets that fill up again."""
+"""Token buckets."""
 
 import time
 from collections.abc import Callable
 
-PER_SECOND, BURST = 10.0, 20.0  # ratings of one listener that are taken; a finger on a pad sends a hundred
+PER_SECOND, BURST = 10.0, 20.0  # ratings of one listener that are accepted; a finger on a pad sends a hundred
 
 
 class Allowance:
-    """How many ratings are taken: a bucket for each listener holds 20 and fills up again by 10 a second.
+    """A token bucket for each listener's ratings: it holds 20 and refills at 10 a second.
 
     For one thread at a time.
     """
 
     def __init__(self) -> None:
-        self._left: dict[str, tuple[float, float]] = {}  # name -> how many more, as of when
+        self._left: dict[str, tuple[float, float]] = {}  # name -> tokens, and when they were counted
 
     def take(self, name: str) -> bool:
-        """Whether one more of ``name``'s is taken now."""
+        """Take one of ``name``'s tokens, if there is one; return whether there was."""
         now = time.monotonic()
-        levels = {each: min(left + (now - then) * PER_SECOND, BURST) for each, (left, then) in self._left.items()}
-        self._left = {each: (level, now) for each, level in levels.items() if level < BURST}
+        levels = {
+            listener: min(left + (now - then) * PER_SECOND, BURST) for listener, (left, then) in self._left.items()
+        }
+        self._left = {listener: (level, now) for listener, level in levels.items() if level < BURST}
         level = levels.get(name, BURST)
         if level < 1.0:
             return False
@@ -28,10 +30,10 @@ class Allowance:
 
 
 class Bucket:
-    """Allows ``rate`` a second in the long run and ``burst`` at once; overdrawn, it allows nothing for a while."""
+    """A token bucket: ``rate`` a second in the long run and ``burst`` at once; it may be overdrawn."""
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Starts full, on ``clock`` (seconds, never going back)."""
+        """Start full, on ``clock`` (monotonic, in seconds)."""
         self._rate = rate
         self._burst = burst
         self._clock = clock
@@ -39,12 +41,12 @@ class Bucket:
         self._filled = clock()
 
     def has_one(self) -> bool:
-        """Whether one may be taken now."""
+        """Whether there is a token now."""
         now = self._clock()
         self._left = min(self._burst, self._left + (now - self._filled) * self._rate)
         self._filled = now
         return self._left >= 1.0
 
     def take(self, count: int) -> None:
-        """Take so many, be it more than are left."""
+        """Take ``count`` tokens, even if that overdraws the bucket."""
         self._left -= count

@@ -1,4 +1,4 @@
-"""Native libraries' own words on file descriptor 2."""
+"""Silences what native libraries print on file descriptor 2."""
 
 import contextlib
 import os
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Keep what C libraries print on file descriptor 2 off the terminal, for as long as a device is set up.
 
-    PortAudio, ALSA and JACK report each card that is not there in lines of their own; what matters comes as an error
-    code as well. Any thread's stderr is silenced meanwhile, so keep it short.
+    PortAudio, ALSA and JACK print a line for each card that is missing; what matters comes as an error code as well.
+    The stderr of every thread is silenced meanwhile, so keep it short.
     """
     try:
-        kept = os.dup(2)
+        original = os.dup(2)
     except OSError:  # no stderr at all: a windowed program
         yield
         return
@@ -24,31 +24,31 @@ def quiet_stderr() -> Iterator[None]:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(original, 2)
+        os.close(original)
 
 
 @contextmanager
 def libraries_silenced() -> Iterator[None]:
-    """Within it what C libraries print on file descriptor 2 is lost; Python's ``sys.stderr`` still speaks.
+    """Within it what C libraries print on file descriptor 2 is discarded; Python's ``sys.stderr`` still works.
 
-    PortAudio and ALSA tell of each device that goes away in lines of their own, in the middle of the picture.
+    PortAudio and ALSA print lines when a device goes away, in the middle of the terminal's picture.
     """
-    ours = sys.stderr
+    python_stderr = sys.stderr
     try:
-        if os.environ.get("VALARO_DEBUG") or ours.fileno() != 2:
+        if os.environ.get("VALARO_DEBUG") or python_stderr.fileno() != 2:
             raise OSError("not wanted, or not the libraries' stream")
-        ours.flush()
-        kept = os.dup(2)
+        python_stderr.flush()
+        original = os.dup(2)
     except (OSError, ValueError):  # ValueError: closed, or in memory
         yield
         return
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        with open(kept, "w", 1, ours.encoding, "backslashreplace", closefd=False) as sys.stderr:
+        with open(original, "w", 1, python_stderr.encoding, "backslashreplace", closefd=False) as sys.stderr:
             yield
     finally:
-        sys.stderr = ours
-        os.dup2(kept, 2)
-        os.close(kept)
+        sys.stderr = python_stderr
+        os.dup2(original, 2)
+        os.close(original)

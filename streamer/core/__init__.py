@@ -1,7 +1,12 @@
-"""The live chain, without any device library: what flows, who passes it on, and what they ask of each other.
+"""The live chain, without any device library.
 
-affect: what leaves the engine twice a second · protocols: what is asked of sources, sinks, engines and listeners ·
-controls: what may change while a session runs · ring: sound between two threads · engine: samples in, emissions out ·
-multichannel: an engine for each channel · session: source to sinks · replay: a recording to sinks · signals: Ctrl-C
-and its kin
+- ``affect``: What the engine emits twice a second, and its JSON record.
+- ``protocols``: The interfaces of sources, sinks, engines and listeners.
+- ``controls``: The settings that may change while a session runs, and ratings.
+- ``ring``: The ring buffer of audio frames between two threads.
+- ``engine``: Samples in, emissions out.
+- ``multichannel``: One engine for each channel of an input.
+- ``session``: Runs a source through an engine to the sinks.
+- ``replay``: Sends a recording to the sinks again.
+- ``signals``: SIGINT, SIGTERM and SIGHUP, handled at a safe moment.
 """

@@ -1,4 +1,4 @@
-"""What leaves the engine twice a second, and how it is written down."""
+"""What the engine emits twice a second, and its JSON record."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-Activity = Literal["music", "speech", "noise", "silence", "lost"]  # lost: the input is, and is looked for
+Activity = Literal["music", "speech", "noise", "silence", "lost"]  # lost: the input is away and being looked for
 ACTIVITIES: tuple[str, ...] = get_args(Activity)
 MOST_CHANNELS = 9_999  # of one input: more than any device has
 
@@ -15,12 +15,18 @@ MOST_CHANNELS = 9_999  # of one input: more than any device has
 class Affect:
     """What the music feels like at one moment.
 
-    ``time`` is the stream time in seconds of the last sample that was used. ``heatmap`` is (11, 11), row = arousal
-    low to high, column = valence low to high, non-negative, sum 1. ``valence`` and ``arousal``, in [-1, 1], are its
-    mean, ``covariance`` (2, 2) its covariance over (valence, arousal); ``quadrants`` (4,) the mass of Q1 V+A+,
-    Q2 V-A+, Q3 V-A-, Q4 V+A-; ``confidence`` = 1 - entropy / log 121. ``level`` is the loudness of the last half
-    second for a meter: 0 at -60 dBFS or below, 1 at full scale. ``channel``, from 1, is the input's channel that it was
-    heard in, where several are tracked separately; None elsewhere.
+    Parameters
+    ----------
+    time : stream time in seconds of the last sample that was used.
+    valence, arousal : the heatmap's mean, each in [-1, 1].
+    covariance : (2, 2), the heatmap's covariance over (valence, arousal).
+    heatmap : (11, 11), row = arousal low to high, column = valence low to high, non-negative, sum 1.
+    quadrants : (4,), the mass of Q1 V+A+, Q2 V-A+, Q3 V-A-, Q4 V+A-.
+    confidence : 1 - entropy / log 121.
+    level : loudness of the last half second for a meter: 0 at -60 dBFS or below, 1 at full scale.
+    activity : what is heard.
+    tags : the weight of each tag by name.
+    channel : from 1, the channel of the input where several are tracked separately; None elsewhere.
     """
 
     time: float
@@ -55,7 +61,13 @@ class Affect:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Affect":
-        """Inverse of :meth:`record`; raises KeyError, TypeError or ValueError for what is not such a record."""
+        """Inverse of :meth:`record`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            This is not such a record.
+        """
         covariance = np.asarray(record["covariance"], dtype=np.float64).reshape(2, 2)
         heatmap = np.asarray(record["heatmap"], dtype=np.float64).reshape(11, 11)
         quadrants = np.asarray(record["quadrants"], dtype=np.float64).reshape(4)

@@ -1,4 +1,4 @@
-"""What may be changed while a session runs: from OSC, OSCQuery or a program of your own, from any thread."""
+"""The settings that may change while a session runs: from OSC, OSCQuery or a program of your own, from any thread."""
 
 import math
 import threading
@@ -11,14 +11,19 @@ from .affect import Affect
 
 MOST_OFFSET = 30.0  # s
 LONGEST_NAME = 64  # characters of a listener's name
-MOST_LISTENERS = 16  # in one room
+MOST_LISTENERS = 16  # at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What a listener said it feels like: ``valence`` and ``arousal`` in [-1, 1], at ``time`` s of the stream.
+    """A listener's rating of what is heard.
 
-    ``source``: which way it came: osc, midi, cli or api.
+    Parameters
+    ----------
+    time : stream time in seconds.
+    valence, arousal : each in [-1, 1].
+    listener : the listener's name, "" for nobody.
+    source : where it came from: osc, midi, cli or api.
     """
 
     time: float
@@ -29,17 +34,28 @@ class Rating:
 
 
 class Controls:
-    """The settings of a running session, checked when they are set; InputError says what was expected.
+    """The settings of a running session, checked when they are set.
 
-    ``offset``: seconds by which everything goes out later, to line up with a delayed video. ``paused``: nothing goes
-    out, while listening goes on. ``listener``: who is in the room, "" for nobody, several with commas between.
-    ``newest``: the last emission that was made, None before the first.
+    Parameters
+    ----------
+    offset : seconds, 0 to 30, by which everything goes out later, to line up with a delayed video.
+    listener : who is listening, "" for nobody, several separated by commas.
+
+    Attributes
+    ----------
+    paused : nothing goes out, while tracking goes on.
+    newest : the latest emission, None before the first.
+
+    Raises
+    ------
+    InputError
+        A value out of range; so do the setters.
     """
 
     def __init__(self, *, offset: float = 0.0, listener: str = "") -> None:
         self._lock = threading.Lock()
         self._ratings = 0
-        self._hearers: list[Callable[[Rating], None]] = []
+        self._rating_callbacks: list[Callable[[Rating], None]] = []
         self.newest: Affect | None = None
         self.paused = False
         self.offset = offset
@@ -58,7 +74,7 @@ class Controls:
 
     @property
     def listener(self) -> str:
-        """Names with ", " between, of at most 64 printable characters each."""
+        """Names separated by ", ", of at most 64 printable characters each."""
         return ", ".join(self._listeners)
 
     @listener.setter
@@ -67,7 +83,7 @@ class Controls:
 
     @property
     def listeners(self) -> tuple[str, ...]:
-        """Each by itself."""
+        """The listeners' names, one by one."""
         return self._listeners
 
     @property
@@ -75,18 +91,26 @@ class Controls:
         """How many ratings were taken."""
         return self._ratings
 
-    def hear_ratings(self, hearer: Callable[[Rating], None]) -> None:
-        """Have ``hearer`` called with every rating, in the thread it came by; what it raises refuses the rating."""
-        self._hearers.append(hearer)
+    def hear_ratings(self, callback: Callable[[Rating], None]) -> None:
+        """Have ``callback`` called with every rating, in the thread it came by; what it raises refuses the rating."""
+        self._rating_callbacks.append(callback)
 
     def rate(
         self, valence: float, arousal: float, listener: str | None = None, source: str = "api", ago: float = 0.0
     ) -> Rating:
-        """Take a rating of what is heard now, by ``listener`` or by the only one in the room.
+        """Take a rating of what is heard now.
 
-        ``ago``: s since the hand came to rest, for what rates only then.
+        Parameters
+        ----------
+        valence, arousal : each in [-1, 1].
+        listener : whose rating it is; None: that of the only one.
+        source : where it came from: osc, midi, cli or api.
+        ago : seconds since the hand came to rest, for controls that rate only then.
 
-        Raises InputError outside [-1, 1], before any sound, and when several are in the room and none is named.
+        Raises
+        ------
+        InputError
+            A value outside [-1, 1], no emission yet, or several listeners and none of them named; so does a callback.
         """
         for name, value in (("valence", valence), ("arousal", arousal)):
             if not (math.isfinite(value) and -1.0 <= value <= 1.0):
@@ -100,8 +124,8 @@ class Controls:
             listener = self.listener
         rating = Rating(max(newest.time - ago, 0.0), float(valence), float(arousal), listener_name(listener), source)
         with self._lock:
-            for hearer in self._hearers:
-                hearer(rating)
+            for callback in self._rating_callbacks:
+                callback(rating)
             self._ratings += 1
         return rating
 
@@ -109,7 +133,10 @@ class Controls:
 def listener_name(name: str) -> str:
     """One name, composed (NFC), without space around it; "" for nobody.
 
-    Raises InputError for one that is too long, not printable, or holds a comma, which stands between names.
+    Raises
+    ------
+    InputError
+        It is too long, not printable, or holds a comma, which separates names.
     """
     name = unicodedata.normalize("NFC", name[: 4 * LONGEST_NAME]).strip()
     if len(name) > LONGEST_NAME or not name.isprintable() or "," in name:
@@ -118,8 +145,15 @@ def listener_name(name: str) -> str:
 
 
 def listener_names(names: str) -> tuple[str, ...]:
-    """The names in a text with commas between them, each once; at most 16. Raises InputError as above."""
-    found = tuple(dict.fromkeys(name for each in names.split(",", MOST_LISTENERS + 1) if (name := listener_name(each))))
-    if len(found) > MOST_LISTENERS:
+    """The names in a text that separates them by commas, each once.
+
+    Raises
+    ------
+    InputError
+        More than 16 names, or one that :func:`listener_name` refuses.
+    """
+    parts = names.split(",", MOST_LISTENERS + 1)
+    unique = tuple(dict.fromkeys(name for part in parts if (name := listener_name(part))))
+    if len(unique) > MOST_LISTENERS:
         raise InputError(f"at most {MOST_LISTENERS} listeners at a time")
-    return found
+    return unique

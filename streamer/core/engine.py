@@ -16,27 +16,31 @@ from .affect import Activity, Affect
 from .protocols import Listener
 
 _RATES = (1_000, 768_000)
-_LIMIT = 16.0  # 24 dB over full scale: what lies beyond is no sound but a fault, as are NaN and infinity
+_LIMIT = 16.0  # 24 dB over full scale: larger samples are faults, as are NaN and infinity
 _METER_FLOOR = -60.0  # dBFS
-_HEARD: tuple[Activity, ...] = ("music", "speech", "noise")  # as the judge numbers them
+_CLASSES: tuple[Activity, ...] = ("music", "speech", "noise")  # as the activity classifier numbers them
 
 
 class Engine:
     """``push`` samples of any length at ``rate``; every 0.5 s of them gives one :class:`Affect`.
 
-    Emission k (from 1) uses the samples up to exactly 12,000 k at 24 kHz, whatever the chunks were.
+    Emission k (from 1) uses the samples up to exactly 12,000 k at 24 kHz, however they were divided into blocks.
 
-    Args:
-        bundle: the model, from :func:`valaro.models.load_bundle`.
-        rate: samples per second of what will be pushed, 1 kHz to 768 kHz.
-        decoder: one of the bundle's by name (``aeg``, ``crf``, ``lstm``), or their ``fusion``.
-        listener: whose heatmap to give, such as a ``listeners.adaptation.Learning``; None: everybody's.
-        policy: what speech and noise do to the heatmap: it may ``drift`` to the neutral one as it does in silence,
-            ``hold`` what the music said last, or be theirs as well (``pass``).
+    Parameters
+    ----------
+    bundle : the model, from :func:`valaro.models.load_bundle`.
+    rate : samples per second of what will be pushed, 1 kHz to 768 kHz.
+    decoder : one of the bundle's by name (``aeg``, ``crf``, ``lstm``), or their ``fusion``.
+    listener : whose heatmap to give, such as a ``listeners.adaptation.OnlineAdaptation``; None: everybody's.
+    policy : what speech and noise do to the heatmap: it goes to the neutral one as in silence (``drift``), stays as it
+        was at the last music (``hold``), or follows them as well (``pass``).
 
-    Raises:
-        InputError: the rate cannot be meant.
-        BundleError: the bundle has no such decoder.
+    Raises
+    ------
+    InputError
+        The rate is out of range.
+    BundleError
+        The bundle has no such decoder.
     """
 
     def __init__(
@@ -65,9 +69,21 @@ class Engine:
         self._active = np.zeros(BLOCKS, dtype=bool)
 
     def push(self, samples: NDArray[np.float32]) -> list[Affect]:
-        """Take the next samples: float32, mono (n,) or (n, channels), which are averaged; full scale is ±1.
+        """Take the next samples.
 
-        Returns the emissions that became due, oldest first: none, one, or as many as the samples hold.
+        Parameters
+        ----------
+        samples : float32, mono (n,) or (n, channels), which are averaged; full scale is ±1.
+
+        Returns
+        -------
+        list of Affect
+            The emissions that became due, oldest first: none, one, or as many as the samples hold.
+
+        Raises
+        ------
+        ValueError
+            The samples have another shape.
         """
         mono = self._clean(samples)
         if self._resampler is not None:
@@ -75,7 +91,7 @@ class Engine:
         return self._take(mono)
 
     def finish(self) -> list[Affect]:
-        """The stream is over: emit what still sits in the resampler, and start afresh."""
+        """The stream is over: emit what the resampler still holds, and reset."""
         tail = np.zeros(0, dtype=np.float32)
         if self._resampler is not None:
             tail = self._resampler.resample_chunk(tail, last=True)
@@ -85,18 +101,18 @@ class Engine:
 
     @property
     def state(self) -> TrackerState:
-        """All that the chain remembers of the music now; never changed in place."""
+        """The whole state of the chain; never changed in place."""
         return self._state
 
     def resume(self, state: TrackerState) -> None:
-        """Begin with what an engine of the same bundle and decoder remembered; before the first :meth:`push`.
+        """Start from the state of an engine of the same bundle and decoder; before the first :meth:`push`.
 
-        The part of a half second that it had begun is left out, and the stream's time begins at 0 here too.
+        The emission interval that it had begun is left out, and the stream's time begins at 0 here too.
         """
         self._state = state._replace(log_mel=(), active=False)
 
     def warm_up(self) -> None:
-        """Run every part once on a second of noise, so that nothing is compiled or loaded during the show."""
+        """Run every part once on a second of noise, so that nothing is compiled or loaded during the session."""
         before, state = self.bad_samples, self._state
         noise = np.random.default_rng(0).standard_normal(round(self._rate)).astype(np.float32)
         self.push(0.1 * noise)
@@ -141,9 +157,11 @@ class Engine:
         time = self._blocks // BLOCKS * EMISSION / RATE
         heatmap = self._tracker.heatmap(self._state)
         if self._listener is not None:
-            own = self._listener.hear(time, self._tracker.theta(self._state), heatmap, self._state.vector)
-            presence = self._state.decoders.presence  # silence is nobody's: their part of it fades as the music does
-            heatmap = presence * own + (1.0 - presence) * heatmap
+            personal = self._listener.hear(time, self._tracker.theta(self._state), heatmap, self._state.vector)
+            presence = (
+                self._state.decoders.presence
+            )  # silence is not personal: the listener's share fades with the music
+            heatmap = presence * personal + (1.0 - presence) * heatmap
         mean, covariance = grid.moments(heatmap)
         decibels = 10 * math.log10(self._power.mean() + 1e-12)
         return Affect(
@@ -161,4 +179,4 @@ class Engine:
     def _activity(self) -> Activity:
         if not self._active.any():
             return "silence"
-        return _HEARD[self._state.judge.verdict]
+        return _CLASSES[self._state.judge.verdict]

@@ -1,4 +1,4 @@
-"""Several channels of one input, each tracked by itself."""
+"""Several channels of one input, each tracked separately."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,19 +14,23 @@ from .engine import Engine
 
 
 class MultichannelEngine:
-    """What a session asks of an engine, with an engine for each channel: every 0.5 s an emission of each.
+    """An engine for each channel behind the interface of one: every 0.5 s an emission of each channel.
 
-    The engines share the bundle with its arrays and its network, which keep nothing between two steps.
+    The engines share the bundle with its arrays and its network, which are stateless.
 
-    Args:
-        bundle: the model.
-        rate: samples per second of what will be pushed.
-        channels: the number (from 1) of each column of what will be pushed, as it stands on the input; each once.
-        decoder, policy: as of :class:`Engine`.
+    Parameters
+    ----------
+    bundle : the model.
+    rate : samples per second of what will be pushed.
+    channels : the input's channel number (from 1) of each column of what will be pushed; each once.
+    decoder, policy : as of :class:`Engine`.
 
-    Raises:
-        InputError: there are no channels, one is named twice, or a number or the rate cannot be meant.
-        BundleError: the bundle has no such decoder.
+    Raises
+    ------
+    InputError
+        There are no channels, one is named twice, or a number or the rate is out of range.
+    BundleError
+        The bundle has no such decoder.
     """
 
     def __init__(
@@ -53,13 +57,13 @@ class MultichannelEngine:
 
     @property
     def state(self) -> tuple[TrackerState, ...]:
-        """All that each engine remembers of the music now."""
+        """The state of each engine."""
         return tuple(engine.state for engine in self.engines.values())
 
     def resume(self, state: Sequence[TrackerState]) -> None:
         """As :meth:`Engine.resume`, with the states of as many channels."""
-        for engine, own in zip(self.engines.values(), state, strict=True):
-            engine.resume(own)
+        for engine, engine_state in zip(self.engines.values(), state, strict=True):
+            engine.resume(engine_state)
 
     def warm_up(self) -> None:
         """Run every part of each engine once."""
@@ -67,20 +71,32 @@ class MultichannelEngine:
             engine.warm_up()
 
     def push(self, samples: NDArray[np.float32]) -> list[Affect]:
-        """Take the next samples (n, channels), float32; ValueError for another number of columns.
+        """Take the next samples.
 
-        Returns the emissions that became due, oldest first, and of one moment in the order of the channels.
+        Parameters
+        ----------
+        samples : float32 (n, channels).
+
+        Returns
+        -------
+        list of Affect
+            The emissions that became due, oldest first, and of one moment in the order of the channels.
+
+        Raises
+        ------
+        ValueError
+            Another number of columns.
         """
         if samples.ndim != 2 or samples.shape[1] != len(self.engines):
             raise ValueError(f"samples of shape {samples.shape}: (n, {len(self.engines)}) are wanted")
-        return self._marked([engine.push(samples[:, k]) for k, engine in enumerate(self.engines.values())])
+        return self._interleaved([engine.push(samples[:, k]) for k, engine in enumerate(self.engines.values())])
 
     def finish(self) -> list[Affect]:
-        """The stream is over: emit what is still held back, and start afresh."""
-        return self._marked([engine.finish() for engine in self.engines.values()])
+        """The stream is over: emit what the engines still hold, and reset."""
+        return self._interleaved([engine.finish() for engine in self.engines.values()])
 
-    def _marked(self, emissions: list[list[Affect]]) -> list[Affect]:
-        """Each channel's emissions by time, and marked; all channels have as many, for they got as many samples."""
+    def _interleaved(self, emissions: list[list[Affect]]) -> list[Affect]:
+        """The channels' emissions by time, with their channel; all have as many, for they got as many samples."""
         return [
             replace(affect, channel=number)
             for moment in zip(*emissions, strict=True)

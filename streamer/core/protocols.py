@@ -1,4 +1,4 @@
-"""What the session asks of a source and of a sink; anything of these shapes can stand in (the tests do)."""
+"""The interfaces of sources, sinks, engines and listeners; any object that has them will do, as in the tests."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ Block = NDArray[np.float32]
 
 
 class Source(Protocol):
-    """Where sound comes from: a thread (PortAudio's or its own) that only hands blocks on."""
+    """Where sound comes from: a thread (PortAudio's or its own) that only passes blocks on."""
 
     @property
     def name(self) -> str:
@@ -31,7 +31,7 @@ class Source(Protocol):
 
     @property
     def live(self) -> bool:
-        """True for sound that does not wait: frames that find no room are lost, and counted as such."""
+        """True for sound that cannot wait: frames that do not fit into the ring are lost, and counted."""
         ...
 
     @property
@@ -41,17 +41,17 @@ class Source(Protocol):
 
     @property
     def lost(self) -> bool:
-        """Whether the input is away now, and silence stands in for it until it is back."""
+        """Whether the input is away now, and replaced by silence until it is back."""
         ...
 
     @property
     def losses(self) -> int:
-        """How many times that happened so far."""
+        """How many times the input was lost so far."""
         ...
 
     @property
     def filled(self) -> int:
-        """Frames of silence that stood in for it so far."""
+        """Frames of silence that replaced the input so far."""
         ...
 
     @property
@@ -60,9 +60,9 @@ class Source(Protocol):
         ...
 
     def start(self, write: Callable[[Block], int]) -> None:
-        """Begin calling ``write`` with float32 blocks (n, channels); it returns how many frames found room.
+        """Begin calling ``write`` with float32 blocks (n, channels); it returns how many frames fitted.
 
-        A live source drops what found no room (the ring counts it); a file waits and writes the rest again.
+        A live source drops what did not fit (the ring counts it); a file waits and writes the rest again.
         """
         ...
 
@@ -89,7 +89,7 @@ class Sink(Protocol):
 
 
 class EngineLike(Protocol):
-    """What the session asks of an engine."""
+    """The engine as the session sees it."""
 
     @property
     def bad_samples(self) -> int:
@@ -101,39 +101,49 @@ class EngineLike(Protocol):
         ...
 
     def push(self, samples: NDArray[np.float32]) -> list[Affect]:
-        """Take samples (n, channels); the emissions that they complete."""
+        """Take samples (n, channels); return the emissions that became due."""
         ...
 
     def finish(self) -> list[Affect]:
-        """The sound is over: the emissions that were still held back."""
+        """The stream is over: return the remaining emissions."""
         ...
 
 
 class Listener(Protocol):
-    """Whose heatmap the engine gives, if not everybody's."""
+    """The listener whose personal heatmap the engine gives."""
 
     def hear(
         self, time: float, theta: NDArray[np.float64], heatmap: NDArray[np.float64], texture: NDArray[np.float32]
     ) -> NDArray[np.float64]:
-        """Take what was heard at ``time`` s, once an emission; return the listener's heatmap (121,) of it, sum 1.
+        """Give the listener's heatmap; called once for each emission.
 
-        theta (K,) is the topic posterior, heatmap (121,) the model's own, texture (V,) the acoustic vector.
+        Parameters
+        ----------
+        time : stream time in seconds.
+        theta : (K,), the topic posterior.
+        heatmap : (121,), the model's own.
+        texture : (V,), the acoustic vector.
+
+        Returns
+        -------
+        ndarray
+            The listener's heatmap (121,), sum 1.
         """
         ...
 
 
 class Resumable(Protocol):
-    """What a checkpoint asks of an engine."""
+    """The engine as a checkpoint sees it."""
 
     @property
     def state(self) -> Any:
-        """All that it remembers of the music now."""
+        """Its whole state."""
         ...
 
     def resume(self, state: Any) -> None:
-        """Begin with that; before the first samples."""
+        """Start from ``state``; before the first samples."""
         ...
 
 
 class ResumableEngine(EngineLike, Resumable, Protocol):
-    """An engine whose memory may be kept and given back."""
+    """An engine whose state can be saved and restored."""

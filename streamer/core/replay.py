@@ -1,4 +1,4 @@
-"""A recording sent again, at the pace of the show."""
+"""Sends a recording to the sinks again, at its original pace."""
 
 import json
 import logging
@@ -15,23 +15,32 @@ from .protocols import Sink
 log = logging.getLogger(__name__)
 
 _LONGEST_LINE = 1 << 20  # bytes: a record takes some 3,000
-_MOST_BEHIND = 1.0  # s: after a longer stop it goes on from there, with no flood of what was missed
+_MOST_BEHIND = 1.0  # s: after a longer stop it goes on from there, without a burst of what was missed
 
 
 class Replay:
     """A recording (or ``valaro analyze --format jsonl``'s output) as emissions, at the pace at which they were made.
 
-    The pace is that of the records' ``sent``, which holds the show's own gaps, or of their ``time`` where they have
-    none. ``speed`` 2.0 plays twice as fast. With ``loop`` it begins again after its end, one emission interval later,
-    until it is stopped. Iterating yields the emissions once, without waiting. Ratings are passed over. The file is
-    read as it plays, so that months of recording need no memory.
+    The pace is that of the records' ``sent``, which includes the pauses of the session, or of their ``time`` where they
+    have none. Iterating yields the emissions once, without waiting. Ratings are skipped. The file is read as it plays,
+    so that a recording of months needs no memory. A last line that was cut off (a crash while it was written) is left
+    out, and logged once.
 
-    ``sent``: how many emissions :meth:`run` has sent so far.
+    Parameters
+    ----------
+    path : the recording.
+    speed : above 0; 2.0 plays twice as fast.
+    loop : begin again after the end, one emission interval later, until stopped.
 
-    A last line that was cut off (a crash while it was written) is left out, and the log says so once.
+    Attributes
+    ----------
+    sent : how many emissions :meth:`run` has sent so far.
 
-    Raises InputError for a missing or empty file, a speed that is not above zero and, with file and line
-    number, when it comes to any other line that is not a record.
+    Raises
+    ------
+    InputError
+        A missing or empty file, a speed that is not above zero and, with file and line number, on reaching any other
+        line that is not a record.
     """
 
     def __init__(self, path: Path | str, speed: float = 1.0, *, loop: bool = False) -> None:
@@ -42,8 +51,8 @@ class Replay:
         self._loop = loop
         self.sent = 0
         self._stopped = False
-        self._told = False
-        if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):  # it might be waited for without end
+        self._cut_reported = False
+        if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):  # reading it might block for ever
             raise InputError(f"{self.path} cannot be read: a device or pipe, no recording")
         if next(iter(self), None) is None:  # a wrong file is refused before anything starts
             raise self._empty()
@@ -52,7 +61,7 @@ class Replay:
         return (affect for affect, _ in self._records())
 
     def run(self, sinks: Iterable[Sink]) -> int:
-        """Send every emission to ``sinks`` when it is due, until the end or ``stop``; returns how many were sent."""
+        """Send every emission to ``sinks`` when it is due, until the end or ``stop``; return how many were sent."""
         sinks = list(sinks)
         due = time.monotonic()
         self.sent = 0
@@ -81,7 +90,7 @@ class Replay:
 
     def _records(self) -> Iterator[tuple[Affect, float | None]]:
         """Each emission, and when it was sent."""
-        any_yet = False
+        any_record = False
         try:
             with self.path.open("rb") as lines:
                 for number, line in enumerate(iter(lambda: lines.readline(_LONGEST_LINE), b""), 1):
@@ -91,35 +100,35 @@ class Replay:
                     try:
                         record = json.loads(line)
                     except (ValueError, RecursionError) as fault:
-                        if any_yet and not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
-                            self._tell_cut(where)
+                        if any_record and not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+                            self._report_cut(where)
                             return
                         raise InputError(f"{where}: not a record that Valaro wrote") from fault
                     if isinstance(record, dict) and "rating" in record:
                         continue
                     yield _emission(record, where)
-                    any_yet = True
+                    any_record = True
         except OSError as fault:
             reason = (fault.strerror or type(fault).__name__).lower()
             raise InputError(f"{self.path} cannot be read: {reason}") from fault
 
     def _wait_until(self, due: float) -> bool:
-        """Sleep till then; False once stopped. In slices, since an Event may deadlock when a signal handler sets it."""
+        """Sleep until ``due``; False once stopped. In slices: an Event may deadlock when a signal handler sets it."""
         while not self._stopped and (left := due - time.monotonic()) > 0.0:
             time.sleep(min(left, 0.1))
         return not self._stopped
 
-    def _tell_cut(self, where: str) -> None:
-        if not self._told:
+    def _report_cut(self, where: str) -> None:
+        if not self._cut_reported:
             log.warning("%s was cut off as it was written: left out", where)
-        self._told = True
+        self._cut_reported = True
 
     def _empty(self) -> InputError:
         return InputError(f"{self.path} holds no emission: record one with `valaro listen --record FILE`")
 
 
 def _gap(earlier: tuple[float, float | None], later: tuple[float, float | None]) -> float:
-    """Seconds from one (time, sent) to the next; none where another recording begins, at zero again."""
+    """Seconds from one (time, sent) to the next; 0 where another recording begins, whose time starts at 0 again."""
     (time_before, sent_before), (time_now, sent_now) = earlier, later
     gap = time_now - time_before if sent_before is None or sent_now is None else sent_now - sent_before
     return max(gap, 0.0)

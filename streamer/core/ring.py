@@ -7,10 +7,10 @@ Contract
   taken around the samples: a side publishes its number only after its copy is complete. (The event used for waiting
   holds a lock for a few instructions; the frames never depend on it.)
 - Nothing is allocated after construction on the writing side, so an audio callback may call it.
-- The producer says what happens to frames that find no room, by the method it calls: :meth:`Ring.write` leaves them
-  to the producer, who offers them again (a file: back-pressure, no loss); :meth:`Ring.write_or_drop` gives them up
-  and counts them (a device: the moment has passed). So ``dropped`` is exactly what was lost, and for any interleaving
-  frames offered for good = taken + available + dropped, in order.
+- The producer decides what happens to frames that do not fit, by the method it calls: :meth:`Ring.write` leaves them
+  to the producer, who offers them again (a file: back-pressure, no loss); :meth:`Ring.write_or_drop` drops and counts
+  them (a device: the moment has passed). So ``dropped`` is exactly what was lost, and for any interleaving
+  frames passed in = taken + available + dropped, in order.
 
 How it is tested: a hypothesis machine replays arbitrary interleavings of both writes and of reads against a plain list
 (order and every count); two real threads pass a long ramp through a small ring, once with back-pressure (nothing may be
@@ -29,14 +29,14 @@ class Ring:
     """Single-producer, single-consumer ring of float32 frames; see the module's contract."""
 
     def __init__(self, capacity: int, channels: int) -> None:
-        """Room for ``capacity`` frames of ``channels`` samples, both at least 1 (else ValueError)."""
+        """Make room for ``capacity`` frames of ``channels`` samples, both at least 1 (else ValueError)."""
         if capacity < 1 or channels < 1:
             raise ValueError(f"a ring needs room and channels, not {capacity} frames of {channels}")
         self._frames: NDArray[np.float32] = np.zeros((capacity, channels), dtype=np.float32)
         self._written = 0  # producer's
         self._dropped = 0  # producer's
         self._taken = 0  # consumer's
-        self._news = threading.Event()
+        self._data_available = threading.Event()
 
     @property
     def capacity(self) -> int:
@@ -50,7 +50,7 @@ class Ring:
 
     @property
     def written(self) -> int:
-        """Frames that found room since the beginning."""
+        """Frames that were written since the beginning."""
         return self._written
 
     @property
@@ -60,7 +60,7 @@ class Ring:
 
     @property
     def dropped(self) -> int:
-        """Frames that found no room and were given up."""
+        """Frames that did not fit and were dropped."""
         return self._dropped
 
     @property
@@ -69,7 +69,7 @@ class Ring:
         return self._written - self._taken
 
     def write(self, block: Block) -> int:
-        """Copy in what fits of ``block`` (n, channels); returns how many frames. The rest stays the caller's."""
+        """Copy in what fits of ``block`` (n, channels); return how many frames. The rest stays with the caller."""
         written = self._written
         count = min(len(block), self.capacity - (written - self._taken))
         if count:
@@ -78,12 +78,12 @@ class Ring:
             self._frames[begin : begin + first] = block[:first]
             self._frames[: count - first] = block[first:count]
             self._written = written + count  # publishes the copy
-        if not self._news.is_set():
-            self._news.set()
+        if not self._data_available.is_set():
+            self._data_available.set()
         return count
 
     def write_or_drop(self, block: Block) -> int:
-        """Like :meth:`write`, but what finds no room is lost and counted in ``dropped``."""
+        """Like :meth:`write`, but what does not fit is lost and counted in ``dropped``."""
         count = self.write(block)
         self._dropped += len(block) - count
         return count
@@ -97,17 +97,17 @@ class Ring:
         block = np.empty((count, self.channels), dtype=np.float32)
         block[:first] = self._frames[begin : begin + first]
         block[first:] = self._frames[: count - first]
-        self._taken = taken + count  # gives the room back
+        self._taken = taken + count  # frees the space
         return block
 
     def wait(self, timeout: float) -> bool:
-        """Consumer: sleep until frames are there, at most ``timeout`` seconds; returns whether there are any.
+        """Consumer: sleep until frames are available, at most ``timeout`` seconds; return whether there are any.
 
-        May return early without frames: a write that happened before the last read counts as news too.
+        May return early without frames: a write that happened before the last read still sets the event.
         """
         if self.available:
             return True
-        self._news.wait(timeout)
-        # Cleared before looking: a write after this line sets it again, one before it is seen by the look.
-        self._news.clear()
+        self._data_available.wait(timeout)
+        # Cleared before checking: a write after this line sets it again, one before it is seen by the check.
+        self._data_available.clear()
         return self.available > 0

@@ -1,4 +1,4 @@
-"""The living chain: a source fills a ring from its own thread, the session empties it into the engine and the sinks."""
+"""The running chain: a source fills a ring from its own thread, the session empties it into engine and sinks."""
 
 import copy
 import logging
@@ -14,18 +14,24 @@ from .ring import Ring
 
 log = logging.getLogger(__name__)
 
-LOOK = 0.05  # s that the session sleeps at most before it looks whether to stop
-BITE = 0.1  # s of sound that it gives to the engine at most before it looks
+LOOK = 0.05  # s that the session sleeps at most before it checks whether to stop
+BITE = 0.1  # s of sound that it gives to the engine at most before it checks
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
     """What a session did up to one moment, all since its start.
 
-    ``frames`` went to the engine; ``dropped`` frames were lost because the engine was behind; ``flags`` are the
-    device's own faults; ``bad_samples`` were NaN or infinite; ``emissions`` were made;
-    ``sink_faults`` times a sink failed; ``losses`` times the input went away, and ``filled`` of the ``frames`` are the
-    silence that stood in for it.
+    Parameters
+    ----------
+    frames : that went to the engine.
+    dropped : frames that were lost because the engine was behind.
+    flags : faults that the device reported.
+    bad_samples : that were NaN or infinite.
+    emissions : that were made.
+    sink_faults : how many times a sink failed.
+    losses : how many times the input went away.
+    filled : how many of ``frames`` are the silence that replaced it.
     """
 
     frames: int
@@ -43,14 +49,14 @@ class Session:
 
     However it ends (the source's end, :meth:`stop`, a signal, an error), the source is stopped and every sink closed;
     the engine is finished when the source ended by itself. A sink that raises is logged the first time, counted each
-    time, and disturbs nobody else. As a context manager it runs in a thread:
+    time, and does not affect the others. As a context manager it runs in a thread:
 
     >>> with Session(source, engine, sinks) as session:  # doctest: +SKIP
     ...     session.wait()
     """
 
     def __init__(self, source: Source, engine: EngineLike, sinks: Sequence[Sink], *, ring_seconds: float = 2.0) -> None:
-        """``ring_seconds``: how far the engine may fall behind a live source before frames are dropped."""
+        """Prepare the session; ``ring_seconds`` the engine may fall behind a live source before frames are dropped."""
         self._source = source
         self._engine = engine
         self._sinks = tuple(sinks)
@@ -67,7 +73,7 @@ class Session:
 
     @property
     def counters(self) -> Counters:
-        """A snapshot; may be asked from any thread, at any time."""
+        """A snapshot; may be read from any thread, at any time."""
         return Counters(
             frames=self._ring.taken,
             dropped=self._ring.dropped,
@@ -82,8 +88,11 @@ class Session:
     def run(self) -> None:
         """Run until the source is finished or :meth:`stop`; everything is closed when it returns or raises.
 
-        Raises what the source raises at its start, DeviceError (or the source's own ValaroError) when it fails later,
-        and whatever the engine raises.
+        Raises
+        ------
+        DeviceError
+            The source failed later than at its start; or the source's own ValaroError. What it raises at its start, and
+            what the engine raises, is passed on.
         """
         self._open()
         self._work()
@@ -91,7 +100,7 @@ class Session:
     def start(self) -> None:
         """Open the source here, which may raise, and run in a thread. :meth:`close` ends it."""
         self._open()
-        self._thread = threading.Thread(target=self._work_aside, name="session", daemon=True)
+        self._thread = threading.Thread(target=self._work_in_thread, name="session", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -99,7 +108,7 @@ class Session:
         self._stopping = True  # a plain flag: an event's lock may be held by the very code that a signal interrupts
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for a started session to end by itself, at most ``timeout`` seconds; whether it has."""
+        """Wait for a started session to end by itself, at most ``timeout`` seconds; return whether it has."""
         if self._thread is not None:
             self._thread.join(timeout)
         return self._closed
@@ -122,14 +131,14 @@ class Session:
         try:
             self.close()
         except Exception:
-            if error is None:  # the error that is already on its way out is the first cause
+            if error is None:  # the error that is already being raised is the first cause
                 raise
 
     def _open(self) -> None:
         if self._begun:
-            raise RuntimeError("a session runs once: make another")
+            raise RuntimeError("a session runs once: create another")
         self._begun = True
-        # A device has no second chance; anything else waits for room, so that nothing of it is lost.
+        # A device cannot offer its sound again; anything else waits for space, so that nothing of it is lost.
         write = self._ring.write_or_drop if self._source.live else self._ring.write
         try:
             self._engine.warm_up()  # before the source opens, or the first sound would wait in the ring for it
@@ -146,7 +155,7 @@ class Session:
         finally:
             self._shut_down()
 
-    def _work_aside(self) -> None:
+    def _work_in_thread(self) -> None:
         try:
             self._work()
         except BaseException as error:  # noqa: BLE001  kept for close(), which raises it in the owner's thread
@@ -176,7 +185,7 @@ class Session:
 
     def _deliver(self, affects: list[Affect]) -> None:
         if self._source.lost:
-            affects = [replace(each, activity="lost") for each in affects]
+            affects = [replace(affect, activity="lost") for affect in affects]
         for affect in affects:
             self._emissions += 1
             for sink in self._sinks:

@@ -1,4 +1,4 @@
-"""Signals that would interrupt native code at the wrong moment wait for the right one."""
+"""SIGINT, SIGTERM and SIGHUP, handled at a safe moment."""
 
 import contextlib
 import signal
@@ -11,32 +11,32 @@ from typing import Protocol
 
 @contextmanager
 def between_steps() -> Iterator[Callable[[], None]]:
-    """Within it the first SIGINT or SIGTERM is only noted, and acts as ever when the yielded function is called.
+    """Within it the first SIGINT or SIGTERM is held back, and takes effect when the yielded function is called.
 
     Their handlers raise, and an exception that is raised while C++ calls back into Python aborts the process (soxr's
-    nanobind has no way out of there), or is swallowed (in a finaliser). A second signal acts at once. At the end, and
+    nanobind cannot pass it on), or is swallowed (in a finaliser). A second signal takes effect at once. At the end, and
     in other threads than the main one, which are never interrupted, nothing is held back.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    noted: list[int] = []
-    old = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    pending: list[int] = []
+    old_handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def restore() -> None:
-        for each, handler in old.items():
-            signal.signal(each, signal.SIG_DFL if handler is None else handler)
+        for number, handler in old_handlers.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    def hold_back(number: int, _frame: FrameType | None) -> None:
         restore()
-        noted.append(number)
+        pending.append(number)
 
     def let_through() -> None:
-        if noted:
-            signal.raise_signal(noted.pop())
+        if pending:
+            signal.raise_signal(pending.pop())
 
-    for each in old:
-        signal.signal(each, note)
+    for number in old_handlers:
+        signal.signal(number, hold_back)
     try:
         yield let_through
     finally:
@@ -45,7 +45,7 @@ def between_steps() -> Iterator[Callable[[], None]]:
 
 
 class Stoppable(Protocol):
-    """What runs until it is asked to end: a session, or a replay of a recording."""
+    """Something that runs until it is asked to end: a session, or a replay of a recording."""
 
     def stop(self) -> None:
         """Ask it to end; returns at once, and is safe in a signal handler."""
@@ -54,27 +54,31 @@ class Stoppable(Protocol):
 
 @contextlib.contextmanager
 def stop_on_signals(running: Stoppable) -> Iterator[None]:
-    """Within it SIGINT (Ctrl-C), SIGTERM and SIGHUP end ``running`` in good order.
+    """Within it SIGINT (Ctrl-C), SIGTERM and SIGHUP call ``running.stop()``.
 
-    SIGHUP comes when the terminal is closed; where it is ignored (nohup), it stays so. The first signal puts the old
-    handlers back, so that a second Ctrl-C interrupts at once whatever still hangs. From the main thread only (else
-    ValueError).
+    SIGHUP comes when the terminal is closed; where it is ignored (nohup), it stays so. The first signal restores the
+    old handlers, so that a second Ctrl-C interrupts at once whatever still hangs.
+
+    Raises
+    ------
+    ValueError
+        Not called from the main thread.
     """
-    old = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    old_handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Windows has none
-        old[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
+        old_handlers[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
 
     def restore() -> None:
-        for each, handler in old.items():
-            signal.signal(each, signal.SIG_DFL if handler is None else handler)
+        for number, handler in old_handlers.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         restore()
         running.stop()
 
     try:
-        for each in old:
-            signal.signal(each, stop)
+        for number in old_handlers:
+            signal.signal(number, stop)
         yield
     finally:
         restore()
