@@ -1,7 +1,7 @@
-"""What an OSC packet asks of a session: bytes in, checked commands out, without a socket, a thread or a clock.
+"""Parses incoming OSC: bytes in, checked commands out, without a socket, a thread or a clock.
 
-python-osc reads the values. Its packet classes are left out: a bundle with an element of negative size keeps them
-busy for ever, each unknown type tag is a line in the program's log, and a float that is cut short becomes 0.
+python-osc reads the values. Its packet classes are not used: a bundle with an element of negative size is an endless
+loop for them, each unknown type tag is a line in the program's log, and a float that is cut short becomes 0.
 """
 
 import re
@@ -38,7 +38,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """What is not answered: a message for another program, or one of another Valaro; or no OSC at all."""
+    """Input that is not answered: a message for another program, or from another Valaro; or not OSC at all."""
 
     why: Literal["foreign", "malformed"]
 
@@ -79,9 +79,9 @@ _READERS: dict[str, Callable[[bytes, int], tuple[float | str, int]]] = {
 
 
 def handle(packet: bytes) -> list[Message]:
-    """What one packet says, in its order; never raises.
+    """The messages of one packet, in order; never raises.
 
-    A packet above LARGEST bytes is malformed, whatever it holds, and so is the whole of a bundle whose frame is broken.
+    A packet above LARGEST bytes is malformed, whatever it holds, and so is a whole bundle whose framing is broken.
     """
     if len(packet) > LARGEST:
         return [Ignored("malformed")]
@@ -96,35 +96,35 @@ def _elements(packet: bytes) -> Iterator[bytes]:
     if not packet.startswith(_BUNDLE):
         yield packet
         return
-    at = len(_BUNDLE) + 8  # past the timetag
-    if len(packet) < at:
+    offset = len(_BUNDLE) + 8  # past the timetag
+    if len(packet) < offset:
         raise osc_types.ParseError("a bundle without a timetag")
-    while at < len(packet):
-        (size,) = struct.unpack_from(">i", packet, at)
-        at += 4
-        if not 0 < size <= len(packet) - at:
+    while offset < len(packet):
+        (size,) = struct.unpack_from(">i", packet, offset)
+        offset += 4
+        if not 0 < size <= len(packet) - offset:
             raise osc_types.ParseError("a bundle with an element of an impossible size")
-        yield from _elements(packet[at : at + size])
-        at += size
+        yield from _elements(packet[offset : offset + size])
+        offset += size
 
 
 def _read(element: bytes) -> Message:
     try:
-        address, at = osc_types.get_string(element, 0)
+        address, offset = osc_types.get_string(element, 0)
         if not address.startswith("/valaro/"):
             return Ignored("foreign" if address.startswith("/") else "malformed")
         # Old senders leave the type tags out where there are no arguments.
-        tags, at = osc_types.get_string(element, at) if at < len(element) else (",", at)
+        tags, offset = osc_types.get_string(element, offset) if offset < len(element) else (",", offset)
         if not tags.startswith(","):
             return Ignored("malformed")
         if address == "/valaro/error" or (address == "/valaro/status" and tags != ","):
-            return Ignored("foreign")  # an answer: two of us that answered each other's would never end
+            return Ignored("foreign")  # an answer: two Valaros that answered each other's would never end
         form = _FORMS.get(address)
         if form is None:
             return Refusal(address[:MOST_ECHO], f"unknown address; there are {', '.join(_FORMS)}")
         if not form.tags.fullmatch(tags[1:]):
             return Refusal(address, form.expected)
-        values = _values(element, tags[1:], at)
+        values = _values(element, tags[1:], offset)
     except (osc_types.ParseError, UnicodeDecodeError):
         return Ignored("malformed")
     if not all(isinstance(value, str) or form.low <= value <= form.high for value in values):  # NaN is never within
@@ -132,14 +132,14 @@ def _read(element: bytes) -> Message:
     return Command(address, values)
 
 
-def _values(element: bytes, tags: str, at: int) -> tuple[float | str, ...]:
+def _values(element: bytes, tags: str, offset: int) -> tuple[float | str, ...]:
     values: list[float | str] = []
     for tag in tags:
         if tag in "TF":
             values.append(float(tag == "T"))
         else:
-            value, at = _READERS[tag](element, at)
+            value, offset = _READERS[tag](element, offset)
             values.append(value if isinstance(value, str) else float(value))
-    if at > len(element):
+    if offset > len(element):
         raise osc_types.ParseError("cut short")
     return tuple(values)

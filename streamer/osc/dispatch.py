@@ -1,11 +1,11 @@
-"""What a checked command asks of a running session, whichever way it came in."""
+"""Applies a checked command to the session's controls, whichever way it came in."""
 
 from ..core.controls import Controls
 from .commands import Command
 
 
 def apply_command(command: Command, controls: Controls) -> bool:
-    """Have the session do what a command asks.
+    """Apply one command.
 
     Parameters
     ----------
@@ -15,12 +15,13 @@ def apply_command(command: Command, controls: Controls) -> bool:
     Returns
     -------
     bool
-        False for what concerns one way of coming in alone (a pad's finger, where answers go), and is not done here.
+        False for a command that only one kind of input handles (a finger on a pad, the port for answers); it is not
+        applied here.
 
     Raises
     ------
     InputError
-        What the controls refuse; so does whoever hears of ratings.
+        The controls, or a callback for ratings, refuse it.
     """
     match command.address, command.values:
         case "/valaro/rate", (float(valence), float(arousal)):

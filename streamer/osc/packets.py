@@ -1,7 +1,7 @@
 """An emission as OSC packets.
 
-python-osc writes the head of each message (address and type tags) once; the numbers are packed behind it. Its own
-builder takes and checks them one by one, which for all cells costs more than the decoders do.
+python-osc writes the head of each message (address and type tags) once; the numbers are appended here. Its own builder
+adds and checks them one by one, which for all cells costs more than the decoders do.
 """
 
 import struct
@@ -26,7 +26,7 @@ def packets(affect: Affect, bundle: bool = True) -> list[bytes]:
 
 @lru_cache(maxsize=4)  # of the same emission for several destinations; with interpolation, two emissions take turns
 def contract(affect: Affect) -> tuple[bytes, ...]:
-    """One message for each address of :func:`values_by_address`. The arrays of ``affect`` may not change later."""
+    """One message for each address of :func:`values_by_address`. The arrays of ``affect`` must not change later."""
     return tuple(message(address, values) for address, values in values_by_address(affect).items())
 
 
@@ -39,50 +39,56 @@ def cells(affect: Affect) -> tuple[bytes, ...]:
 
 def bundles(messages: Iterable[bytes]) -> list[bytes]:
     """The messages in as few bundles as they fit in, in order, each below ``MOST_BYTES`` (or one longer message)."""
-    found: list[bytes] = []
+    full: list[bytes] = []
     parts, size = [_BUNDLE], len(_BUNDLE)
-    for each in messages:
-        if size + 4 + len(each) >= MOST_BYTES and len(parts) > 1:
-            found.append(b"".join(parts))
+    for element in messages:
+        if size + 4 + len(element) >= MOST_BYTES and len(parts) > 1:
+            full.append(b"".join(parts))
             parts, size = [_BUNDLE], len(_BUNDLE)
-        parts += (len(each).to_bytes(4, "big"), each)
-        size += 4 + len(each)
-    return [*found, b"".join(parts)] if len(parts) > 1 else found
+        parts += (len(element).to_bytes(4, "big"), element)
+        size += 4 + len(element)
+    return [*full, b"".join(parts)] if len(parts) > 1 else full
 
 
 def message(address: str, values: list[float] | str) -> bytes:
-    """One message: floats, or one string. Raises OverflowError for what no 32-bit float can hold."""
+    """One message: floats, or one string.
+
+    Raises
+    ------
+    OverflowError
+        A value is beyond the range of a 32-bit float.
+    """
     if isinstance(values, str):
         return _text(address, values)
     return _head(address, len(values)) + struct.pack(f">{len(values)}f", *values)
 
 
 def prefix(channel: int | None) -> str:
-    """What the addresses begin with: "/valaro", and "/valaro/N" for a channel that is tracked separately."""
+    """The addresses' prefix: "/valaro", and "/valaro/N" for a channel that is tracked separately."""
     return "/valaro" if channel is None else f"/valaro/{channel}"
 
 
 def values_by_address(affect: Affect) -> dict[str, list[float] | str]:
-    """What stands at each address; valence and arousal twice, since VJ hosts clip to 0..1."""
+    """The values of each address; valence and arousal appear twice, since VJ hosts clip to 0..1."""
     covariance = affect.covariance
-    begin = prefix(affect.channel)
+    start = prefix(affect.channel)
     return {
-        f"{begin}/valence": [_unit(affect.valence)],
-        f"{begin}/arousal": [_unit(affect.arousal)],
-        f"{begin}/va": [affect.valence, affect.arousal],
-        f"{begin}/heatmap": affect.heatmap.ravel().tolist(),
-        f"{begin}/gauss": [
+        f"{start}/valence": [_unit(affect.valence)],
+        f"{start}/arousal": [_unit(affect.arousal)],
+        f"{start}/va": [affect.valence, affect.arousal],
+        f"{start}/heatmap": affect.heatmap.ravel().tolist(),
+        f"{start}/gauss": [
             affect.valence,
             affect.arousal,
             covariance[0, 0],
             covariance[0, 1],
             covariance[1, 1],
         ],
-        f"{begin}/quadrants": affect.quadrants.tolist(),
-        f"{begin}/confidence": [affect.confidence],
-        f"{begin}/level": [affect.level],
-        f"{begin}/activity": affect.activity,
-        f"{begin}/time": [affect.time],
+        f"{start}/quadrants": affect.quadrants.tolist(),
+        f"{start}/confidence": [affect.confidence],
+        f"{start}/level": [affect.level],
+        f"{start}/activity": affect.activity,
+        f"{start}/time": [affect.time],
     }
 
 
@@ -95,14 +101,14 @@ def _head(address: str, floats: int) -> bytes:
 
 
 @lru_cache(maxsize=64)  # channels
-def _cell_heads(begin: str) -> list[bytes]:
-    return [_head.__wrapped__(f"{begin}/cell/{a}/{v}", 1) for a in range(11) for v in range(11)]
+def _cell_heads(start: str) -> list[bytes]:
+    return [_head.__wrapped__(f"{start}/cell/{a}/{v}", 1) for a in range(11) for v in range(11)]
 
 
 @lru_cache(maxsize=512)  # the activities of many channels
-def _text(address: str, words: str) -> bytes:
+def _text(address: str, text: str) -> bytes:
     builder = OscMessageBuilder(address)
-    builder.add_arg(words, builder.ARG_TYPE_STRING)
+    builder.add_arg(text, builder.ARG_TYPE_STRING)
     return builder.build().dgram
 
 

@@ -1,4 +1,4 @@
-"""What others say to a running session: OSC over UDP, on a port and in a thread of its own."""
+"""Receives OSC over UDP for a running session, in a thread of its own."""
 
 import errno
 import ipaddress
@@ -24,19 +24,26 @@ from .touch_pad import REST, Pads, Sender, remember
 log = logging.getLogger(__name__)
 
 WORK = 500.0, 100.0  # messages a second that are read in the long run, and at once
-ANSWERS = 50.0, 25.0  # the same for answers, so that nobody is flooded by us whose address was forged
-KERNEL_BUFFER = 32_768  # bytes: about a burst of small packets; what comes on top of it costs us nothing
-BREATH = 0.1  # s for which a flood is left to the kernel, and after which a call of close() is seen
-LOG_PAUSE = 60.0  # s between two lines about what is wrong
+ANSWERS = 50.0, 25.0  # the same for answers, so that nobody whose address was forged is flooded
+KERNEL_BUFFER = 32_768  # bytes: about a burst of small packets; the kernel drops the rest at no cost
+BREATH = 0.1  # s for which a flood is left to the kernel, and after which close() takes effect
+LOG_PAUSE = 60.0  # s between two warnings
 MOST_INT = 2**31 - 1  # of OSC's type i
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What ``/valaro/status`` answers, of the session so far.
+    """The answer to ``/valaro/status``.
 
-    ``time`` is the stream time of the newest emission in seconds (0 before the first), ``emissions`` how many were
-    made, ``lost`` how many frames of sound were lost, ``faults`` how many times an output or the device failed.
+    Parameters
+    ----------
+    state : whether emissions go out.
+    listener : whose ratings they are.
+    offset : seconds by which everything goes out later.
+    time : stream time of the newest emission in seconds, 0 before the first.
+    emissions : how many were made so far.
+    lost : how many frames of sound were lost.
+    faults : how many times an output or the device failed.
     """
 
     state: Literal["listening", "paused"]
@@ -52,10 +59,15 @@ class Status:
 class OscInCounters:
     """What came in since the start.
 
-    ``messages`` were read; a packet without a readable one counts as one. Of these were ``obeyed``; ``refused`` (wrong
-    types or values, or an unknown address under /valaro); ``foreign`` (other addresses, or answers of another Valaro);
-    ``malformed`` (no OSC, or larger than one Ethernet frame). ``unanswered`` answers did not leave: too many a second,
-    or nowhere to go. ``faults`` were our own, such as a full disk under the ratings.
+    Parameters
+    ----------
+    messages : that were read; a packet without a readable one counts as one.
+    obeyed : messages that took effect.
+    refused : wrong types or values, or an unknown address under /valaro.
+    foreign : other addresses, or answers of another Valaro.
+    malformed : not OSC, or larger than one Ethernet frame.
+    unanswered : answers that were not sent: too many a second, or no usable address.
+    faults : our own, such as a full disk when a rating is stored.
     """
 
     messages: int = 0
@@ -72,16 +84,25 @@ class OscIn:
 
     Parameters
     ----------
-    address : "PORT", which hears this machine only (127.0.0.1), or "HOST:PORT" with one of this machine's addresses;
-        "0.0.0.0:PORT" and "[::]:PORT" hear every network.
+    address : "PORT", for this machine only (127.0.0.1), or "HOST:PORT" with one of this machine's addresses;
+        "0.0.0.0:PORT" and "[::]:PORT" listen on every network.
     controls : what the messages set.
-    status : asked for each ``/valaro/status`` that is answered, in the thread that listens.
+    status : called for each ``/valaro/status`` that is answered, in the listening thread.
 
+    Raises
+    ------
+    InputError
+        A malformed address, or one that is not this machine's.
+    SinkError
+        A host that does not resolve, or a port that is taken or may not be opened.
+
+    Notes
+    -----
     Messages (OSC 1.0, bundles too, whose timetags are ignored; a number is i, f, h or d):
 
     ================  ============  ============================================================================
-    /valaro/rate      2 numbers     what is heard now feels so: valence and arousal in [-1, 1]; a name (s) after them
-                                    says whose rating it is, where several are in the room
+    /valaro/rate      2 numbers     a rating of what is heard now: valence and arousal in [-1, 1]; a name (s) after
+                                    them says whose rating it is, where there are several listeners
     /valaro/rate/xy   2 numbers     the same from an XY pad, each in [0, 1], x is valence and y is arousal: one
                                     rating when the finger has rested for 0.5 s, or lifts; a name as above
     /valaro/rate/z    number, T, F  the finger on that pad: 0 when it lifts (also as /valaro/rate/xy/z)
@@ -89,7 +110,7 @@ class OscIn:
     /valaro/offset    number        seconds, 0 to 30, by which everything goes out later
     /valaro/pause     number, T, F  T or 0.5 and above: nothing goes out; F or below: it does again
     /valaro/reply     number        from now on this host's answers go to that port of it
-    /valaro/status                  asks only
+    /valaro/status                  asks for the status only
     ================  ============  ============================================================================
 
     Each is answered with ``/valaro/status`` ``ssffiii``: state ("listening" or "paused"), listener, offset, time,
@@ -98,9 +119,6 @@ class OscIn:
     that the message came from, unless the host asked for another with ``/valaro/reply``.
 
     Whatever comes in, at most 500 messages a second are read and 50 answers sent.
-
-    Raises InputError for a malformed address and for one that is not this machine's, SinkError for a host that
-    does not resolve and for a port that is taken or may not be opened.
     """
 
     def __init__(self, address: str, controls: Controls, status: Callable[[], Status]) -> None:
@@ -121,7 +139,7 @@ class OscIn:
 
     @property
     def counters(self) -> OscInCounters:
-        """A snapshot; may be asked from any thread, at any time."""
+        """A snapshot; may be read from any thread, at any time."""
         return self._counters
 
     def close(self) -> None:
@@ -133,16 +151,16 @@ class OscIn:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                self._turn()
+                self._receive_one()
             except Exception as fault:  # noqa: BLE001  nothing that comes in may end this
                 self._work.take(1)
                 self._fault(fault)
 
-    def _turn(self) -> None:
-        """Take one packet, or wait for one a little."""
+    def _receive_one(self) -> None:
+        """Take one packet, or wait a little for one."""
         for sender, place in self._pads.rested(time.monotonic()):
             valence, arousal, name = place
-            self._obey(Command("/valaro/rate/xy", (valence, arousal, REST, name)), sender)
+            self._apply(Command("/valaro/rate/xy", (valence, arousal, REST, name)), sender)
         if not self._work.has_one():
             self._closing.wait(BREATH)
             return
@@ -150,7 +168,7 @@ class OscIn:
             packet, sender = self._socket.recvfrom(LARGEST + 1)
         except TimeoutError:
             return
-        except OSError:  # Windows: a packet that is larger, or an answer that nobody took
+        except OSError:  # Windows: a packet that is too large, or an answer that was refused
             packet, sender = b"", ("nobody", 0)
         messages = handle(packet)
         self._work.take(max(1, len(messages)))
@@ -161,28 +179,28 @@ class OscIn:
         self._count("messages")
         match message:
             case Command():
-                self._obey(message, sender)
+                self._apply(message, sender)
             case Refusal():
                 self._refuse(message, sender)
             case Ignored(why):
                 self._count(why)
                 if why == "malformed":
-                    self._tell(f"a packet from {sender[0]} is no OSC message")
+                    self._report(f"a packet from {sender[0]} is no OSC message")
 
-    def _obey(self, command: Command, sender: Sender) -> None:
+    def _apply(self, command: Command, sender: Sender) -> None:
         try:
-            done = self._do(command, sender)
+            done = self._execute(command, sender)
             self._count("obeyed")
             if done:
                 self._answer_status(sender)
         except InputError as error:
             self._refuse(Refusal(command.address, str(error)), sender)
-        except Exception as fault:  # noqa: BLE001  whoever hears of ratings may be anyone's code
+        except Exception as fault:  # noqa: BLE001  a callback for ratings may be any code
             self._fault(fault)
             self._answer(sender, "/valaro/error", command.address, f"this failed within Valaro: {_one_line(fault)}")
 
-    def _do(self, command: Command, sender: Sender) -> bool:
-        """Whether it is done, rather than kept until a finger rests. Raises what the controls raise."""
+    def _execute(self, command: Command, sender: Sender) -> bool:
+        """Whether it took effect, rather than waiting for a finger to rest. Raises what the controls raise."""
         match command.address, command.values:
             case "/valaro/rate/xy", (float(valence), float(arousal), float(ago), str(name)):  # from the pads, at rest
                 self._controls.rate(valence, arousal, name or None, "osc", ago)
@@ -203,13 +221,14 @@ class OscIn:
 
     def _refuse(self, refusal: Refusal, sender: Sender) -> None:
         self._count("refused")
-        self._tell(f"{refusal.address!r} from {sender[0]}: {refusal.expected}")
+        self._report(f"{refusal.address!r} from {sender[0]}: {refusal.expected}")
         self._answer(sender, "/valaro/error", refusal.address, refusal.expected)
 
     def _answer_status(self, sender: Sender) -> None:
-        now = self._status()
-        counts = (min(count, MOST_INT) for count in (now.emissions, now.lost, now.faults))
-        self._answer(sender, "/valaro/status", now.state, now.listener, float(now.offset), float(now.time), *counts)
+        status = self._status()
+        counts = (min(count, MOST_INT) for count in (status.emissions, status.lost, status.faults))
+        settings = status.state, status.listener, float(status.offset), float(status.time)
+        self._answer(sender, "/valaro/status", *settings, *counts)
 
     def _answer(self, sender: Sender, address: str, *values: str | float) -> None:
         host, port, *scope = sender
@@ -228,13 +247,13 @@ class OscIn:
 
     def _fault(self, fault: Exception) -> None:
         self._count("faults")
-        self._tell(_one_line(fault))
+        self._report(_one_line(fault))
 
-    def _count(self, what: str) -> None:
-        # Replaced as a whole by this thread alone, so that a snapshot is never torn.
-        self._counters = replace(self._counters, **{what: getattr(self._counters, what) + 1})
+    def _count(self, counter: str) -> None:
+        # Replaced as a whole by this thread alone, so that a snapshot is consistent.
+        self._counters = replace(self._counters, **{counter: getattr(self._counters, counter) + 1})
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         now = time.monotonic()
         if now >= self._silent_until:
             self._silent_until = now + LOG_PAUSE
@@ -242,7 +261,7 @@ class OscIn:
 
 
 def answerable(host: str, port: int) -> bool:
-    """Whether an answer may go there: to a single machine, and to a port that can be listened at."""
+    """Whether an answer may be sent there: to a single machine, and to a valid port."""
     with suppress(ValueError):
         address = ipaddress.ip_address(host)
         return port > 0 and not (address.is_multicast or address.is_unspecified or host == "255.255.255.255")
@@ -257,23 +276,24 @@ def _listen(address: str) -> socket.socket:
         forms = "write PORT or HOST:PORT, such as 9001, 0.0.0.0:9001 or [::1]:9001"
         raise InputError(f"OSC input {address!r}: {forms}") from error
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        candidates = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as fault:
         raise SinkError(f"OSC input {address!r}: the host cannot be found; check its name") from fault
-    family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)  # where most programs send
+    # IPv4 first: most programs send there.
+    family, _, _, _, bind_address = min(candidates, key=lambda entry: entry[0] != socket.AF_INET)
     try:
-        return _bound(family, place)
+        return _bound(family, bind_address)
     except OSError as fault:
         raise _explained(address, fault) from fault
 
 
-def _bound(family: int, place: tuple[Any, ...]) -> socket.socket:
+def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_DGRAM)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER)
         if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # [::] hears IPv4 too, on every system
-        opened.bind(place)
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # [::] receives IPv4 too, on every system
+        opened.bind(address)
         opened.settimeout(BREATH)
     except OSError:
         opened.close()

@@ -1,6 +1,6 @@
-"""Emissions as OSC over UDP, for Resolume, TouchDesigner, Max, Pure Data and their like.
+"""Emissions as OSC over UDP, for Resolume, TouchDesigner, Max, Pure Data and similar hosts.
 
-python-osc encodes; the socket is ours, because python-osc's client resolves the host again on every send.
+python-osc encodes; the socket is our own, because python-osc's client resolves the host again on every send.
 """
 
 import logging
@@ -22,15 +22,15 @@ __all__ = ["Osc", "OscMapping", "packets", "parse_destination"]
 
 log = logging.getLogger(__name__)
 
-CELLS_EVERY = 0.5 - 1e-3  # s of the stream; times of interpolated output are sums, and fall a little short
+CELLS_EVERY = 0.5 - 1e-3  # s of the stream; times of interpolated output are sums, and may be slightly less
 _PATIENCE = 2.0  # s that a name server may delay the start
 _LOOK_AGAIN = 5.0  # s between two look-ups of a host
 _STEADY = 5.0  # s without a fault until sending counts as working again: systems refuse only one packet a second
-_LARGEST = 3.4028234663852886e38  # that a 32-bit float holds
+_LARGEST = 3.4028234663852886e38  # the largest 32-bit float
 
 
 class OscMapping(Protocol):
-    """One line of a map: an emission's value for an address that a host chose."""
+    """One entry of a map: an emission's value for an address that a host chose."""
 
     @property
     def address(self) -> str:
@@ -53,21 +53,27 @@ class Osc:
     bundle : one bundle with the immediate timetag (under 1,000 bytes: it fits an Ethernet frame unfragmented), and
         further ones for what ``maps`` adds beyond 1,400 bytes; or, for receivers that mishandle bundles, one packet
         for each address.
-    contract : whether the addresses ``/valaro/...`` go out at all, or only what follows here.
+    contract : whether the addresses ``/valaro/...`` go out at all, or only the cells and maps.
     cells : whether ``/valaro/cell/A/V`` f goes out too, for each of the 121 cells (A the row of arousal, V the column
         of valence, 0 to 10), at most twice a second of the stream, in packets below 1,400 bytes.
-    maps : what goes to addresses of the host's own, one float each; what is no finite number goes out as 0.
-    channel_maps : the same for each channel that is tracked separately, asked for once, when its first emission comes.
+    maps : what goes to addresses of the host's own, one float each; a value that is not finite goes out as 0.
+    channel_maps : the same for each channel that is tracked separately, called once, when its first emission comes.
 
+    Attributes
+    ----------
+    faults : how many emissions met a fault: nobody listening there, the network down, a full buffer, a host that is not
+        found. The first of a row is logged, and its end after 5 s without another; sending goes on meanwhile, so that a
+        receiver may start late or restart during the session.
+
+    Raises
+    ------
+    InputError
+        A malformed destination, or nothing to send.
+
+    Notes
+    -----
     Emissions of a channel N go to ``/valaro/N/...`` and, of the first channel that comes, to ``maps``: a host's
-    address is for one value.
-
-    ``faults`` counts the emissions that met a fault: nobody listening there, the network down, a full buffer, a host
-    that is not found. The first of a row is logged, and its end after 5 s without another; sending goes on meanwhile,
-    so that a receiver may start late or restart during the show. ``send`` is for one thread at a time; what an
-    emission holds may not change once it was sent.
-
-    Raises InputError for a malformed destination, and where there is nothing to send.
+    address is for one value. ``send`` is for one thread at a time; an emission must not change once it was sent.
     """
 
     def __init__(
@@ -105,11 +111,11 @@ class Osc:
         for packet in outgoing:
             fault = self._transmit(packet) or fault
             if self._socket is None:
-                break  # the rest would meet the same, and each try costs
+                break  # the rest would fail as well, and each attempt takes time
         now = time.monotonic()
         if fault is not None:
             self.faults += 1
-            self._host.look()
+            self._host.look_up()
             if self._failed_at is None:
                 log.warning("OSC %s: %s; sending goes on", self.destination, _reason(fault))
             self._failed_at = now
@@ -125,7 +131,7 @@ class Osc:
     def _packets(self, affect: Affect) -> list[bytes]:
         stream = self._streams.get(affect.channel) or self._begin(affect.channel)
         messages = list(contract(affect)) if self._contract else []
-        messages += [message(each.address, [_sendable(each(affect))]) for each in stream.maps]
+        messages += [message(mapping.address, [_sendable(mapping(affect))]) for mapping in stream.maps]
         single = cells(affect) if self._cells and stream.cells_due(affect.time) else ()
         return [*bundles(messages), *bundles(single)] if self._bundle else [*messages, *single]
 
@@ -164,13 +170,13 @@ class Osc:
 
 @dataclass(slots=True)
 class _Stream:
-    """What is remembered of one channel, or of all sound where they are not tracked separately."""
+    """The state of one channel, or of all sound where channels are not tracked separately."""
 
     maps: tuple[OscMapping, ...]
     cells_at: float = -math.inf  # s of the stream
 
     def cells_due(self, now: float) -> bool:
-        """Whether the cells go out now, at the stream's time ``now``, and not with an emission just before."""
+        """Whether the cells go out now, at the stream's time ``now``: at most once in CELLS_EVERY seconds."""
         # A replay that begins again goes back in time.
         if 0.0 <= now - self.cells_at < CELLS_EVERY:
             return False
@@ -179,13 +185,19 @@ class _Stream:
 
 
 class _Host:
-    """Where a host is. A name is looked up in a thread: a dead name server keeps one waiting for many seconds.
+    """The address of a host. A name is looked up in a thread: a dead name server blocks for many seconds.
 
-    ``where`` is None until it is found, and stays as it was when a later look-up finds nothing.
+    Attributes
+    ----------
+    where : None until it is found; unchanged when a later look-up finds nothing.
+
+    Raises
+    ------
+    InputError
+        The name is neither an address nor a valid host name.
     """
 
     def __init__(self, name: str, port: int, destination: str) -> None:
-        """Raises InputError for what is neither an address nor can be a name."""
         self._name, self._port = name, port
         self._thread: threading.Thread | None = None
         self._not_before = -math.inf
@@ -200,28 +212,28 @@ class _Host:
                 raise InputError(f"OSC destination {destination!r}: {name!r} is no IP address; check it") from fault
         self.where = None
         self._literal = False
-        self.look()
+        self.look_up()
         if self._thread is not None:
             self._thread.join(_PATIENCE)
 
-    def look(self) -> None:
-        """Have a name looked up (again), unless that is under way or was done just now."""
+    def look_up(self) -> None:
+        """Start looking the name up (again), unless that is under way or was done just now."""
         if self._literal or time.monotonic() < self._not_before:
             return
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._look, name="host look-up", daemon=True)
+            self._thread = threading.Thread(target=self._look_up, name="host look-up", daemon=True)
             self._thread.start()
 
-    def _look(self) -> None:
+    def _look_up(self) -> None:
         with suppress(OSError):
-            found = resolve(self._name, self._port)
-            if found != self.where:
-                self.where = found
+            where = resolve(self._name, self._port)
+            if where != self.where:
+                self.where = where
         self._not_before = time.monotonic() + _LOOK_AGAIN
 
 
 def _connected(where: Where | None) -> socket.socket:
-    """A connected socket, since only that one hears of refusals. Raises OSError while there is no way there."""
+    """A connected socket, since only such a one reports refusals. Raises OSError while the host is unreachable."""
     if where is None:
         raise socket.gaierror(socket.EAI_NONAME, "the host cannot be found, check its name")
     family, address = where

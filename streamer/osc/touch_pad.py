@@ -1,11 +1,11 @@
-"""A finger on an XY pad: when it rests or lifts, it has rated."""
+"""Turns the movements of a finger on an XY pad into ratings: one when it rests or lifts."""
 
 from typing import Any, TypeVar
 
-REST = 0.5  # s without a message after which a finger on a pad rests
-MOST_HOSTS = 64  # hosts whose answering port or finger is remembered
+REST = 0.5  # s without a message after which a finger counts as resting
+MOST_HOSTS = 64  # hosts whose reply port or finger is remembered
 Sender = tuple[Any, ...]  # host, port, and for IPv6 two numbers more
-Place = tuple[float, float, str]  # valence, arousal, and whose rating it is, "" if that is not said
+Place = tuple[float, float, str]  # valence, arousal, and whose rating it is, "" if unknown
 T = TypeVar("T")
 
 
@@ -20,19 +20,19 @@ class Pads:
         remember(self._moving, sender[0], (sender, place, now))
 
     def lift(self, sender: Sender) -> Place | None:
-        """Where the finger was, None if it has rested there already."""
+        """Where the finger was; None if it has come to rest there already."""
         moving = self._moving.pop(sender[0], None)
         return None if moving is None else moving[1]
 
     def rested(self, now: float) -> list[tuple[Sender, Place]]:
-        """Each finger that has not moved for REST seconds, told once."""
-        found = [host for host, (_, _, moved) in self._moving.items() if now - moved >= REST]
-        return [self._moving.pop(host)[:2] for host in found]
+        """Each finger that has not moved for REST seconds, once."""
+        resting = [host for host, (_, _, moved) in self._moving.items() if now - moved >= REST]
+        return [self._moving.pop(host)[:2] for host in resting]
 
 
-def remember(kept: dict[str, T], host: str, value: T) -> None:
-    """Keep ``value`` for ``host``; of more than MOST_HOSTS the one that was heard of longest ago is forgotten."""
-    kept.pop(host, None)
-    kept[host] = value
-    if len(kept) > MOST_HOSTS:
-        del kept[next(iter(kept))]
+def remember(values_by_host: dict[str, T], host: str, value: T) -> None:
+    """Store ``value`` for ``host``; of more than MOST_HOSTS the least recently updated one is dropped."""
+    values_by_host.pop(host, None)
+    values_by_host[host] = value
+    if len(values_by_host) > MOST_HOSTS:
+        del values_by_host[next(iter(values_by_host))]

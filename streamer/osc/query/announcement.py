@@ -1,4 +1,4 @@
-"""The service's entry in the network's list, by the library zeroconf (multicast DNS)."""
+"""Announces the service by multicast DNS, with the library zeroconf."""
 
 import asyncio
 import ipaddress
@@ -10,14 +10,14 @@ import ifaddr
 import zeroconf
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
-FAREWELL = 2.0  # s at most for it
+FAREWELL = 2.0  # s at most to withdraw the announcement
 
 
 class Announcement:
-    """Tells the network of the HTTP port as ``_oscjson._tcp`` and of the OSC port, if there is one, as ``_osc._udp``.
+    """Announces the HTTP port as ``_oscjson._tcp`` and the OSC port, if there is one, as ``_osc._udp``.
 
-    It is told on every network even where only this machine can connect: a program on this machine hears of it
-    through its system's service, which leaves the loopback interface out.
+    It is announced on every network even where only this machine can connect: a program on this machine learns of it
+    from the system's resolver, which ignores the loopback interface.
     """
 
     def __init__(self, name: str, host: str, http_port: int, osc_port: int | None) -> None:
@@ -29,9 +29,12 @@ class Announcement:
         self._zeroconf: AsyncZeroconf | None = None
 
     async def publish(self) -> Exception | None:
-        """Announce; takes about a second, in which the network is asked for others of that name.
+        """Announce; takes about a second, in which the network is asked for services of the same name.
 
-        Returns the fault that prevented it, if any.
+        Returns
+        -------
+        Exception or None
+            The fault that prevented it.
         """
         try:
             self._zeroconf = AsyncZeroconf(ip_version=zeroconf.IPVersion.V4Only)
@@ -52,7 +55,7 @@ class Announcement:
         await (await network.async_register_service(service, allow_name_change=True))
 
     async def withdraw(self) -> None:
-        """Say goodbye to the network, if it will hear."""
+        """Withdraw the announcement, if the network is still there."""
         if self._zeroconf is None:
             return
         with suppress(OSError, RuntimeError, zeroconf.Error, TimeoutError):
@@ -62,14 +65,14 @@ class Announcement:
 
 
 def _addresses(host: str) -> list[str]:
-    """What others may connect to: ``host``, or every address of this machine where that is all of them."""
+    """The addresses to announce: ``host``, or every address of this machine where it is unspecified."""
     if not ipaddress.ip_address(host).is_unspecified:
         return [host]
-    ours = [str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
-    return [address for address in ours if not ipaddress.ip_address(address).is_loopback] or ["127.0.0.1"]
+    addresses = [str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
+    return [address for address in addresses if not ipaddress.ip_address(address).is_loopback] or ["127.0.0.1"]
 
 
 def _server_name() -> str:
-    # Not the machine's own name, for which its system's service answers, perhaps with other addresses.
+    # Not the machine's own name, for which the system's resolver answers, perhaps with other addresses.
     label = re.sub("[^a-z0-9-]", "-", socket.gethostname().partition(".")[0].lower())
     return f"valaro-{label}"[:63] + ".local."

@@ -1,4 +1,4 @@
-"""One web socket: what waits to be sent to it, and what it asked for."""
+"""One WebSocket, with its queue and subscriptions."""
 
 import asyncio
 import json
@@ -13,10 +13,17 @@ LIVE = "/live"
 
 
 class Client:
-    """A connection with room for one message of each kind: a newer one takes the place of one that waits.
+    """A connection with a queue of one message of each kind: a newer one replaces one that waits.
 
-    ``live``: gets every emission as JSON. ``listening``: the OSC addresses that it wants. ``may_write``: whether it
-    may change the session's settings.
+    Parameters
+    ----------
+    connection : the WebSocket.
+    live : whether it gets every emission as JSON.
+    may_write : whether it may change the session's settings.
+
+    Attributes
+    ----------
+    listening : the OSC addresses that it subscribed to.
     """
 
     def __init__(self, connection: ServerConnection, *, live: bool, may_write: bool) -> None:
@@ -28,15 +35,15 @@ class Client:
         self._fresh = asyncio.Event()
 
     def offer(self, kind: str, message: str | bytes) -> None:
-        """Send ``message`` when its turn comes, unless a newer one of the same ``kind`` comes first."""
+        """Queue ``message``; a newer one of the same ``kind`` replaces it while it waits."""
         self._waiting[kind] = message
         self._fresh.set()
 
     async def write(self) -> None:
         """Send what is offered, until the connection is closed.
 
-        After each round it waits for the pong to a ping, which comes when the client has read that far: else the
-        system's buffers would fill for a slow one, and it would see the show minutes late.
+        After each round it waits for the pong to a ping, which comes when the client has read that far: otherwise the
+        system's buffers would fill for a slow client, which would see everything minutes late.
         """
         with suppress(ConnectionClosed):
             while True:
@@ -49,12 +56,18 @@ class Client:
 
 
 def command(text: str) -> tuple[str, str]:
-    """COMMAND and DATA of a JSON message. Raises InputError for what is neither LISTEN nor IGNORE of an address."""
+    """COMMAND and DATA of a JSON message.
+
+    Raises
+    ------
+    InputError
+        It is neither LISTEN nor IGNORE of an address.
+    """
     try:
-        found = json.loads(text)
+        request = json.loads(text)
     except (ValueError, RecursionError) as fault:
         raise InputError("expected a JSON object with COMMAND and DATA") from fault
-    match found:
-        case {"COMMAND": "LISTEN" | "IGNORE" as word, "DATA": str(path)}:
-            return word, path
+    match request:
+        case {"COMMAND": "LISTEN" | "IGNORE" as verb, "DATA": str(path)}:
+            return verb, path
     raise InputError("expected COMMAND to be LISTEN or IGNORE, and DATA an OSC address")

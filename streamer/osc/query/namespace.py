@@ -1,8 +1,8 @@
-"""What an OSCQuery client sees: the OSC methods with types, ranges and values, and the answer to each request.
+"""The namespace that an OSCQuery client sees: the OSC methods with their types, ranges and values.
 
 After the OSCQuery proposal (github.com/Vidvox/OSCQueryProposal), core functionality and optional attributes. No
 socket and no thread here. The cells (``/valaro/cell/A/V``) are left out: ``/valaro/heatmap`` holds them all, and 121
-entries more would bury the others in every browser's list. Channels that are tracked separately have an entry each
+more entries would hide the others in every browser's list. Channels that are tracked separately have an entry each
 from their first emission on.
 """
 
@@ -25,7 +25,7 @@ Values = dict[str, list[float | str]]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One OSC address: its type tags, who may do what, and the range of each of its values."""
+    """One OSC address: its type tags, its access mask, a description, and the range of each value."""
 
     tags: str
     access: int
@@ -87,7 +87,7 @@ def methods(channels: tuple[int, ...] = ()) -> dict[str, Method]:
 
 
 def settings(controls: Controls) -> Values:
-    """The present value of each address that may be read and written."""
+    """The current value of each address that may be read and written."""
     return {
         "/valaro/listener": [controls.listener],
         "/valaro/offset": [controls.offset],
@@ -104,7 +104,7 @@ def emitted(affect: Affect) -> Values:
 
 
 def host_info(name: str, address: str, osc_port: int | None) -> dict[str, Any]:
-    """HOST_INFO for one who reached this server at ``address``; ``osc_port`` is the UDP port that takes OSC, if any."""
+    """HOST_INFO for a client that reached this server at ``address``; ``osc_port`` is the UDP port for OSC, if any."""
     info: dict[str, Any] = {"NAME": name, "EXTENSIONS": dict.fromkeys(EXTENSIONS, True)}
     if osc_port is not None:
         info |= {"OSC_IP": address, "OSC_PORT": osc_port, "OSC_TRANSPORT": "UDP"}
@@ -117,7 +117,7 @@ def answer(
     """HTTP status and JSON object for a request target such as ``/valaro/va?VALUE``; never raises.
 
     404: no such address. 400: an attribute that is not known or not supported. 204 (without object): VALUE where none
-    may be read. An attribute that this address has not (VALUE before the first emission, too) is an empty object.
+    may be read. An attribute that this address lacks (also VALUE before the first emission) gives an empty object.
     """
     path, _, query = target.partition("#")[0].partition("?")
     if query == "HOST_INFO":
@@ -135,9 +135,9 @@ def answer(
 
 
 def may_write(origins: Iterable[str]) -> bool:
-    """Whether a web socket with these Origin headers may change anything: programs, and pages from this machine.
+    """Whether a WebSocket with these Origin headers may change anything: programs, and pages from this machine.
 
-    Browsers let a page of any site open a web socket to this machine, and name the site in the header. Programs send
+    Browsers let a page of any site open a WebSocket to this machine, and name the site in the header. Programs send
     none. "null" is refused: Firefox sends it for a page opened from disk, but so does a sandboxed frame of any site.
     """
     return all(_is_local(origin) for origin in origins)
@@ -168,7 +168,8 @@ def _describe(path: str, values: Values, channels: tuple[int, ...]) -> dict[str,
     containers = _CONTAINERS | {prefix(number): f"what channel {number} feels like" for number in channels}
     if path not in containers:
         return None
-    children = [each for each in (*containers, *known) if each != "/" and (each.rpartition("/")[0] or "/") == path]
+    addresses = (*containers, *known)
+    children = [address for address in addresses if address != "/" and (address.rpartition("/")[0] or "/") == path]
     return {
         "FULL_PATH": path,
         "ACCESS": NO_VALUE,

@@ -1,4 +1,4 @@
-"""HTTP and web sockets on one port, by the library websockets, in one asyncio loop."""
+"""HTTP and WebSocket on one port, with the library websockets, in one asyncio loop."""
 
 import asyncio
 import json
@@ -26,22 +26,24 @@ from .namespace import METHODS, READ, Values, answer, emitted, host_info, may_wr
 
 log = logging.getLogger(__name__)
 
-MOST_CLIENTS = 32  # web sockets
-MOST_CONNECTIONS = 64  # open at a time, with those that have not asked for anything yet
+MOST_CLIENTS = 32  # WebSockets
+MOST_CONNECTIONS = 64  # open at a time, including those that have not sent a request yet
 LARGEST = 65_536  # bytes of one incoming message: as much as a UDP packet holds
-PACE = 0.005  # s between two messages of one client, and between two HTTP answers: floods wait in the system
-LOOK = 0.25  # s between two looks at the settings, which others change too
-MOST_ECHO = 64  # characters of what was wrong that go back in an error
+PACE = (
+    0.005  # s between two messages of one client, and between two HTTP answers: a flood waits in the system's buffers
+)
+LOOK = 0.25  # s between two checks of the settings, which others change too
+MOST_ECHO = 64  # characters of a wrong address that go back in an error
 
 _REASONS = {200: "OK", 204: "No Content", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
 
-# The library tells of every connection that breaks off or talks nonsense, in a page each.
+# The library logs a full traceback for every connection that breaks off or sends garbage.
 _library_log = logging.getLogger(f"{__name__}.websockets")
 _library_log.setLevel(logging.CRITICAL)
 
 
 class Server:
-    """Everything that runs in the loop's thread; only :meth:`wake` and :meth:`stop` may be called from others."""
+    """The part that runs in the loop's thread; only :meth:`wake` and :meth:`stop` may be called from other threads."""
 
     def __init__(self, controls: Controls, name: str, osc_port: int | None, announcement: Announcement) -> None:
         self.newest: dict[int | None, Affect] = {}  # by channel
@@ -73,7 +75,7 @@ class Server:
             self._loop.call_soon_threadsafe(self._over.set)
 
     async def run(self, listening: socket.socket, ready: Callable[[], None]) -> None:
-        """Serve at ``listening``, which is closed at the end, until :meth:`stop`. Calls ``ready`` when it begins to."""
+        """Serve at ``listening``, which is closed at the end, until :meth:`stop`. Calls ``ready`` when it has begun."""
         async with serve(
             self._handle,
             sock=listening,
@@ -91,7 +93,7 @@ class Server:
             while not self._over.is_set():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._over.wait(), LOOK)
-                self._tell_settings()
+                self._publish_settings()
             announcing.cancel()
             await self._announcement.withdraw()
 
@@ -129,37 +131,37 @@ class Server:
             if client.live:
                 for affect in self.newest.values():
                     client.offer(_kind(affect), _live(affect))
-            async for words in connection:
-                self._take(client, words)
+            async for message in connection:
+                self._take(client, message)
                 await asyncio.sleep(PACE)
                 if self._over.is_set():  # a flood may have left thousands to read
                     break
         except ConnectionClosed:
             pass
-        except Exception as fault:  # noqa: BLE001  whoever hears of a rating must not end this
+        except Exception as fault:  # noqa: BLE001  a callback for ratings must not end this
             self.faults += 1
             log.warning("OSCQuery: %s: %s; that client was let go", type(fault).__name__, fault)
         finally:
             writer.cancel()
             self.clients.discard(client)
 
-    def _take(self, client: Client, words: str | bytes) -> None:
+    def _take(self, client: Client, message: str | bytes) -> None:
         if client.live:
-            return  # it is for looking only
-        if isinstance(words, bytes):
-            for each in handle(words):
-                if isinstance(each, Command):
-                    self._obey(client, each)
-                elif isinstance(each, Refusal):
-                    self._refuse(client, each.address, each.expected)
-                elif each.why == "malformed":
+            return  # read-only
+        if isinstance(message, bytes):
+            for request in handle(message):
+                if isinstance(request, Command):
+                    self._apply(client, request)
+                elif isinstance(request, Refusal):
+                    self._refuse(client, request.address, request.expected)
+                elif request.why == "malformed":
                     self._refuse(client, "", "expected an OSC message")
                 else:
                     self.faults += 1
-            self._tell_settings()
+            self._publish_settings()
             return
         try:
-            verb, path = command(words)
+            verb, path = command(message)
         except InputError as error:
             self._refuse(client, "", str(error))
         else:
@@ -175,15 +177,15 @@ class Server:
         if path in values:
             client.offer(path, _packet(path, method.tags, values[path]))
 
-    def _obey(self, client: Client, order: Command) -> None:
+    def _apply(self, client: Client, request: Command) -> None:
         if not client.may_write:
-            self._refuse(client, order.address, "a page of another site may not change anything here")
+            self._refuse(client, request.address, "a page of another site may not change anything here")
             return
         try:
-            if order.address == "/valaro/status" or not apply_command(order, self._controls):
+            if request.address == "/valaro/status" or not apply_command(request, self._controls):
                 raise InputError("not over a web socket: send it to the OSC port")
         except InputError as error:
-            self._refuse(client, order.address, str(error))
+            self._refuse(client, request.address, str(error))
 
     def _refuse(self, client: Client, address: str, expected: str) -> None:
         self.faults += 1
@@ -198,25 +200,25 @@ class Server:
         self._delivered = newest
         for channel, affect in newest.items():
             if affect is not delivered.get(channel) and self.clients:
-                self._tell(affect)
+                self._publish(affect)
 
-    def _tell(self, affect: Affect) -> None:
+    def _publish(self, affect: Affect) -> None:
         if any(client.live for client in self.clients):
-            words = _live(affect)
+            record = _live(affect)
             for client in self.clients:
                 if client.live:
-                    client.offer(_kind(affect), words)
+                    client.offer(_kind(affect), record)
         self._offer(emitted(affect))
 
-    def _tell_settings(self) -> None:
+    def _publish_settings(self) -> None:
         now, before = settings(self._controls), self._settings
         self._settings = now
         self._offer({path: values for path, values in now.items() if values != before[path]})
 
-    def _offer(self, found: Values) -> None:
-        """Give each value to the clients that listen to it."""
+    def _offer(self, values_by_path: Values) -> None:
+        """Send each value to the clients that subscribed to it."""
         known = METHODS | methods(self._channels())
-        for path, values in found.items():
+        for path, values in values_by_path.items():
             listening = [client for client in self.clients if path in client.listening]
             if listening:
                 packet = _packet(path, known[path].tags, values)
@@ -224,7 +226,7 @@ class Server:
                     client.offer(path, packet)
 
     def _channels(self) -> tuple[int, ...]:
-        """Those that are tracked separately, as far as they were heard of."""
+        """The channels that are tracked separately and had an emission."""
         return tuple(number for number in self.newest if number is not None)
 
     def _values(self) -> Values:
@@ -235,13 +237,13 @@ class Server:
 
 
 def _counted(owner: Server) -> type[ServerConnection]:
-    """Connections that are dropped at once where there are too many: each takes a file handle of the tracker's."""
+    """A class of connections that are dropped at once where there are too many: each takes a file handle."""
 
     class Counted(ServerConnection):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
-            # Else the system holds a ping back until the value before it is confirmed, which takes 40 ms. asyncio
-            # sets this for the sockets that it opens itself.
+            # Otherwise the system holds a ping back until the value before it is acknowledged, which takes 40 ms.
+            # asyncio sets this for the sockets that it opens itself.
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             owner.open += 1
             if owner.open > MOST_CONNECTIONS:
@@ -280,5 +282,5 @@ def _live(affect: Affect) -> str:
 
 
 def _kind(affect: Affect) -> str:
-    """What a newer emission takes the place of: one of the same channel."""
+    """The kind of an emission in a client's queue: a newer one of the same channel replaces it."""
     return LIVE if affect.channel is None else f"{LIVE}/{affect.channel}"

@@ -1,4 +1,4 @@
-"""The sink: it keeps the newest emission and wakes the thread that serves it."""
+"""The sink: it keeps the newest emission and runs the thread that serves it."""
 
 import asyncio
 import errno
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST_NAME = 63  # bytes of UTF-8, in DNS
-GOODBYE = 5.0  # s at most for the last words to clients and network
+GOODBYE = 5.0  # s at most to close connections and withdraw the announcement
 
 
 class OscQuery:
-    """Serves what it is sent, and ``controls``, over HTTP and web sockets, until :meth:`close`.
+    """Serves emissions and ``controls`` over HTTP and WebSocket, until :meth:`close`.
 
     Parameters
     ----------
@@ -34,9 +34,20 @@ class OscQuery:
     name : what clients see, at most 63 bytes; a second one of this name on the network becomes "NAME-2".
     osc_port : the UDP port that takes OSC for ``controls``, if there is one.
 
-    ``http://HOST:PORT/`` answers as the OSCQuery proposal has it; a web socket at the same place takes LISTEN and
+    Raises
+    ------
+    MissingExtraError
+        The libraries are not installed.
+    InputError
+        An invalid host, port or name.
+    SinkError
+        The port is taken.
+
+    Notes
+    -----
+    ``http://HOST:PORT/`` answers as the OSCQuery proposal has it; a WebSocket at the same place takes LISTEN and
     IGNORE as JSON and sends the values as OSC, and takes OSC for /valaro/rate, listener, offset and pause; what is
-    wrong is answered with ``/valaro/error`` ``ss``, the address and what was expected. A web socket at ``/live``, for
+    wrong is answered with ``/valaro/error`` ``ss``, the address and what was expected. A WebSocket at ``/live``, for
     browsers, gets each emission as the JSON of :meth:`Affect.record` with ``valence01`` and ``arousal01``, both in
     0..1. A client that reads slowly misses emissions, and always gets the newest next (of each channel, where they are
     tracked separately, and served at ``/valaro/N/...`` from their first emission on).
@@ -45,9 +56,6 @@ class OscQuery:
 
     The service is announced with zeroconf as ``_oscjson._tcp`` and, with ``osc_port``, ``_osc._udp``; where the
     network takes no multicast, this is logged once, and the server goes on.
-
-    Raises MissingExtraError without the libraries, InputError for a host, port or name that cannot be meant,
-    SinkError for a port that is taken.
     """
 
     def __init__(
@@ -78,18 +86,18 @@ class OscQuery:
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds it."""
+        """The address for a browser on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://[{host}]:{self.port}/" if ":" in host else f"http://{host}:{self.port}/"
 
     @property
     def faults(self) -> int:
-        """How many messages were refused, clients let go, or announcements impossible, so far."""
+        """How many messages were refused, clients disconnected, or announcements impossible, so far."""
         return self._server.faults
 
     @property
     def listeners(self) -> int:
-        """How many web sockets are open."""
+        """How many WebSockets are open."""
         return len(self._server.clients)
 
     def send(self, affect: Affect) -> None:
@@ -107,7 +115,7 @@ class OscQuery:
     def _run(self, listening: socket.socket, started: "Future[Server]") -> None:
         try:
             asyncio.run(self._serve(listening, started))
-        except Exception as fault:  # noqa: BLE001  the show goes on
+        except Exception as fault:  # noqa: BLE001  the session goes on
             if not started.done():
                 started.set_exception(fault)
                 return
@@ -134,12 +142,12 @@ def _check(port: int, name: str) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as fault:
         raise InputError(f"OSCQuery: the host {host!r} cannot be found; 127.0.0.1 is this machine") from fault
-    family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    family, _, _, _, bind_address = min(candidates, key=lambda entry: entry[0] != socket.AF_INET)
     try:
-        return socket.create_server((str(place[0]), port), family=family)
+        return socket.create_server((str(bind_address[0]), port), family=family)
     except OSError as fault:
         if fault.errno == errno.EADDRINUSE:
             raise SinkError(
