@@ -1,7 +1,7 @@
 """A MIDI port on JACK, in or out, in a process of its own.
 
 When JACK's server dies or stops, for example with its sound card, its library can bring a program down: a message
-more than it has room for waits for ever with Python's lock held (RtMidi waits for the server to make room), and a new
+beyond its buffer waits for ever with Python's lock held (RtMidi waits for the server to make room), and a new
 connection frees what the old one still uses. The process that may hang and crash is therefore this module run as a
 program, which is why it imports nothing of Valaro. It also keeps libjack's 110 MB of locked memory to itself.
 """
@@ -25,14 +25,17 @@ QUEUE = 8192  # messages that the library keeps for an input until they are read
 
 
 class JackPort:
-    """What is needed of ``rtmidi.MidiOut`` or ``MidiIn``, with the same names. Raises OSError once the server is gone.
+    """The part of ``rtmidi.MidiOut`` or ``MidiIn`` that is needed, with the same names.
 
     Parameters
     ----------
     name : of the JACK client, to which JACK adds a number if there is such a client already.
     incoming : whether it is an input.
 
-    Raises OSError when no server answers; none is ever started.
+    Raises
+    ------
+    OSError
+        No server answers; none is ever started. So do the methods once the server is gone.
     """
 
     def __init__(self, name: str, incoming: bool = False) -> None:
@@ -40,9 +43,9 @@ class JackPort:
             [sys.executable, "-P", __file__, name, *(["incoming"] if incoming else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # libjack's chatter
+            stderr=subprocess.DEVNULL,  # libjack's messages
             env=os.environ | {"JACK_NO_START_SERVER": "1"},
-            start_new_session=True,  # Ctrl-C is not for it: the last note is still to be ended
+            start_new_session=True,  # Ctrl-C must not end it: the last note is still to be ended
             text=True,
         )
         try:
@@ -56,11 +59,11 @@ class JackPort:
         return self._call("get_ports")
 
     def open_port(self, port: int, name: str) -> None:
-        """Make a port called ``name`` and connect it with the one of this index."""
+        """Create a port called ``name`` and connect it to the one of this index."""
         self._call("open_port", port, name)
 
     def open_virtual_port(self, name: str) -> None:
-        """Make a port called ``name`` for others to connect."""
+        """Create a port called ``name`` for other programs to connect to."""
         self._call("open_virtual_port", name)
 
     def close_port(self) -> None:
@@ -73,7 +76,7 @@ class JackPort:
 
     def receive(self, most: int) -> list[bytes]:
         """As the function :func:`receive`, of an input."""
-        return [bytes(each) for each in self._call("receive", most)]
+        return [bytes(message) for message in self._call("receive", most)]
 
     def delete(self) -> None:
         """Remove the port, once what was sent has left, and end the process; may be called twice."""
@@ -105,15 +108,15 @@ class JackPort:
 
 
 def receive(source: Any, most: int) -> list[bytes]:
-    """What has come in to an ``rtmidi.MidiIn`` since the last time, in order, at most so many; never waits."""
-    found: list[bytes] = []
-    while len(found) < most and (event := source.get_message()) is not None:
-        found.append(bytes(event[0]))
-    return found
+    """The messages that an ``rtmidi.MidiIn`` has queued, in order, at most so many; never waits."""
+    messages: list[bytes] = []
+    while len(messages) < most and (event := source.get_message()) is not None:
+        messages.append(bytes(event[0]))
+    return messages
 
 
 def serve(name: str, incoming: bool) -> None:
-    """Do what the lines on standard input say, each ``[method, argument...]``, and answer each with one line."""
+    """Execute the lines on standard input, each ``[method, argument...]``, and answer each with one line."""
     import rtmidi
 
     # Its default action ends the process, from within a library's endless loop too.
@@ -126,7 +129,7 @@ def serve(name: str, incoming: bool) -> None:
     except Exception as fault:  # noqa: BLE001  rtmidi's errors have no common base below Exception
         _reply({"fault": str(fault)})
         return
-    lines = _lines_to_server()
+    sockets = _server_sockets()
     _reply({"result": None})
     signal.alarm(0)
     sent = False
@@ -134,10 +137,10 @@ def serve(name: str, incoming: bool) -> None:
         signal.alarm(LIMIT)
         method, *arguments = json.loads(line)
         try:
-            if lines.poll(0):
+            if sockets.poll(0):
                 raise OSError("the JACK server went away")
             sent = sent or method == "send_message"
-            _reply({"result": _do(port, method, arguments)})
+            _reply({"result": _call_port(port, method, arguments)})
         except Exception as fault:  # noqa: BLE001
             _reply({"fault": str(fault)})
         signal.alarm(0)
@@ -146,21 +149,21 @@ def serve(name: str, incoming: bool) -> None:
     port.delete()
 
 
-def _do(port: Any, method: str, arguments: list[Any]) -> list[Any] | None:
+def _call_port(port: Any, method: str, arguments: list[Any]) -> list[Any] | None:
     if method == "receive":
         return [list(message) for message in receive(port, *arguments)]
     result = getattr(port, method)(*arguments)
     return result if method == "get_ports" else None
 
 
-def _lines_to_server() -> select.poll:
-    """The sockets of this process, which are libjack's, to be asked whether the other side hung up."""
-    lines = select.poll()
-    for each in map(int, os.listdir("/dev/fd")):
+def _server_sockets() -> select.poll:
+    """The sockets of this process, which are libjack's, to poll for a hang-up of the server."""
+    sockets = select.poll()
+    for descriptor in map(int, os.listdir("/dev/fd")):
         with suppress(OSError):  # the listing's own is closed by now
-            if each > 2 and stat.S_ISSOCK(os.fstat(each).st_mode):
-                lines.register(each, 0)  # hanging up is told unasked
-    return lines
+            if descriptor > 2 and stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                sockets.register(descriptor, 0)  # a hang-up is always reported
+    return sockets
 
 
 def _reply(answer: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What an emission is in MIDI: controllers sent on change, and a note for the dominant quadrant. No device in here."""
+"""An emission as MIDI: controllers sent on change, and a note for the dominant quadrant. No device in here."""
 
 import math
 from dataclasses import dataclass
@@ -27,7 +27,10 @@ class MidiSettings:
     velocity : 1 to 127.
     hysteresis : 0 to 1, the share of the heatmap by which another quadrant must lead before the note changes.
 
-    Raises InputError for anything else.
+    Raises
+    ------
+    InputError
+        A value is out of range, or a controller is used twice.
     """
 
     channel: int = 1
@@ -45,15 +48,15 @@ class MidiSettings:
         if len(self.quadrants) != 4:
             raise InputError(f"MIDI quadrants must be four controllers, not {len(self.quadrants)}")
         last = LAST_FINE if self.fine else LAST_CONTROLLER
-        for each in self.controllers:
-            _check("controllers" + (" with fine = true" if self.fine else ""), each, 0, last)
-        twice = sorted({each for each in self.controllers if self.controllers.count(each) > 1})
+        for controller in self.controllers:
+            _check("controllers" + (" with fine = true" if self.fine else ""), controller, 0, last)
+        twice = sorted({number for number in self.controllers if self.controllers.count(number) > 1})
         if twice:
             raise InputError(f"MIDI controller {twice[0]} is given twice: each value needs one of its own")
         if len(self.notes) not in (0, 4):
             raise InputError(f"MIDI notes must be four, one for each quadrant, or none, not {len(self.notes)}")
-        for each in self.notes:
-            _check("notes", each, 0, 127)
+        for note in self.notes:
+            _check("notes", note, 0, 127)
         _check("velocity", self.velocity, 1, 127)
         if not 0.0 <= self.hysteresis <= 1.0:  # NaN is not
             raise InputError(f"MIDI hysteresis must be from 0 to 1, not {self.hysteresis}")
@@ -66,17 +69,17 @@ class MidiSettings:
 
 @dataclass(frozen=True, slots=True)
 class MidiState:
-    """What the receiver has: the steps of the seven controllers (None: not sent yet), whose note sounds (0 to 3)."""
+    """What was sent: the steps of the seven controllers (None: not sent yet), and whose note sounds (0 to 3)."""
 
     steps: tuple[int | None, ...] = (None,) * 7
     sounding: int | None = None
 
 
 def messages(settings: MidiSettings, state: MidiState, affect: Affect) -> tuple[MidiState, list[bytes]]:
-    """The messages that bring the receiver from ``state`` to this emission, and the state that it is in then.
+    """The messages that bring the receiver from ``state`` to this emission, and the new state.
 
-    A controller is sent when its value has moved 0.7 of a step from the one that was sent, so that a value on the edge
-    does not flicker; of 14 bits the high half goes out only when it changed, the low half always, since a receiver
+    A controller is sent when its value has moved 0.7 of a step from the one that was sent, so that nothing flickers
+    between two steps; of 14 bits the high half goes out only when it changed, the low half always, since a receiver
     sets it to 0 with each high half. The notes come last, the old one's end before the new one; silence has none.
     """
     out: list[bytes] = []
@@ -95,7 +98,7 @@ def messages(settings: MidiSettings, state: MidiState, affect: Affect) -> tuple[
 
 
 def everything(settings: MidiSettings, state: MidiState, affect: Affect) -> tuple[MidiState, list[bytes]]:
-    """As :func:`messages`, for a receiver of whom nothing is known: every controller, and the note begun again.
+    """As :func:`messages`, for a receiver in an unknown state: every controller, and the note begun again.
 
     The note of ``state`` is ended first: an instrument that was only unplugged may still be playing it.
     """
@@ -111,12 +114,12 @@ def closing(settings: MidiSettings, state: MidiState) -> list[bytes]:
 
 
 def _shares(affect: Affect) -> tuple[float, ...]:
-    """The seven values, each of its range's length."""
+    """The seven values, each as a share of its range."""
     return ((affect.valence + 1) / 2, (affect.arousal + 1) / 2, affect.confidence, *map(float, affect.quadrants))
 
 
 def _step(share: float, last: int | None, top: int) -> int | None:
-    """The step that ``share`` is shown as; the last one while it is near, and for what is not a number."""
+    """The step to send for ``share``; the last one while it is near, and for NaN."""
     if math.isnan(share):
         return last
     exact = min(max(share, 0.0), 1.0) * top
@@ -139,7 +142,7 @@ def _dominant(settings: MidiSettings, sounding: int | None, affect: Affect) -> i
     """The quadrant whose note is to sound."""
     if not settings.notes or affect.activity in ("silence", "lost"):
         return None
-    masses = [float(each) for each in affect.quadrants]
+    masses = [float(mass) for mass in affect.quadrants]
     best = max(range(4), key=masses.__getitem__)
     if sounding is None or masses[best] - masses[sounding] > settings.hysteresis:
         return best

@@ -1,4 +1,4 @@
-"""MIDI ports by name: which there are, opening one, and telling whether it is still there."""
+"""Finds, opens and watches MIDI ports by name."""
 
 import re
 import sys
@@ -12,31 +12,35 @@ from .jack import QUEUE, JackPort, receive
 
 CLIENT, CLIENT_IN = "Valaro", "Valaro in"
 JACK = "jack:"  # before a port's name: JACK even where the system has MIDI of its own
-# What a driver puts behind a name, and changes when the port comes back: ALSA's client and port, Windows' index. On
+# What a driver appends to a name, and changes when the port comes back: ALSA's client and port, Windows' index. On
 # macOS a number at the end belongs to the name ("IAC Driver Bus 1").
 _NUMBERS = r" \d+$" if sys.platform == "win32" else r" \d+:\d+$"
 
 
 class Port:
-    """A port to write to, or to read from, which may go away and come back; for one thread, and without one of its own.
+    """A port to write to, or to read from, which may go away and come back; for one thread at a time.
 
     Parameters
     ----------
-    wanted : its name, or as much of it as tells it apart, regardless of case; with "jack:" in front, a port of JACK.
+    wanted : its name, or an unambiguous part of it, regardless of case; with "jack:" in front, a port of JACK.
         JACK is also taken when the system has no MIDI of its own, such as a Linux without the ALSA sequencer.
-    virtual : instead of ``wanted``, the name of a port to make, for other programs to connect.
-    incoming : whether it is an input, of which ``wanted`` names the other end: what gives MIDI to it.
+    virtual : instead of ``wanted``, the name of a port to create, for other programs to connect to.
+    incoming : whether it is an input, of which ``wanted`` names the other end, the port that sends.
 
-    Raises InputError when not exactly one of both is given, and for a virtual port on Windows, which has none;
-    DeviceError, one line with the ports that are there, when none or several answer to ``wanted``.
+    Raises
+    ------
+    InputError
+        Not exactly one of ``wanted`` and ``virtual`` is given, or a virtual port on Windows, which has none.
+    DeviceError
+        None or several ports match ``wanted``; one line with the ports that are there.
     """
 
     def __init__(self, wanted: str | None, virtual: str | None = None, *, incoming: bool = False) -> None:
         if (wanted is None) == (virtual is None):
             raise InputError("MIDI: give the name of a port, or of a virtual one to make, not both")
         self._virtual = virtual is not None
-        asked = wanted or virtual or ""
-        name = asked.removeprefix(JACK).strip()
+        given_name = wanted or virtual or ""
+        name = given_name.removeprefix(JACK).strip()
         if not name:
             raise InputError(
                 "MIDI: the port's name is empty" + ("" if incoming else "; `valaro devices` lists the ports")
@@ -46,7 +50,7 @@ class Port:
         self._open = self._seen = False
         self._incoming = incoming
         self._driver: Any
-        self._driver, self._jack = _first_driver(jack=asked.startswith(JACK), incoming=incoming)
+        self._driver, self._jack = _first_driver(jack=given_name.startswith(JACK), incoming=incoming)
         try:
             self.name = (
                 name if self._virtual else find(name, self._driver.get_ports(), jack=self._jack, incoming=incoming)
@@ -61,7 +65,7 @@ class Port:
 
     @property
     def is_open(self) -> bool:
-        """Whether the port was there when last looked for or written to."""
+        """Whether the port was there when last checked or written to."""
         return self._open
 
     def send(self, messages: Sequence[bytes]) -> None:
@@ -74,10 +78,14 @@ class Port:
             raise OSError(_one_line(fault)) from fault
 
     def receive(self, most: int) -> list[bytes]:
-        """What has come in, in order, at most so many messages; the rest is left for the next time. Never waits.
+        """The messages that came in, in order, at most so many; the rest is left for the next call. Never waits.
 
-        Without system exclusive, clock and active sensing. Raises OSError, and the port counts as gone, when the
-        driver fails.
+        Without system exclusive, clock and active sensing.
+
+        Raises
+        ------
+        OSError
+            The driver fails; the port then counts as gone.
         """
         try:
             return self._driver.receive(most) if self._jack else receive(self._driver, most)
@@ -88,7 +96,7 @@ class Port:
     def look(self) -> bool:
         """Whether the port is there now; opens it when it has come back. Never raises.
 
-        One that came back is opened at the second look: a program or a device may show its port before it is ready.
+        One that came back is opened at the second call: a program or a device may show its port before it is ready.
         """
         try:
             if self._driver is None:
@@ -128,60 +136,69 @@ class Port:
 
 
 def names() -> list[str]:
-    """What there is to pass as a port's name; JACK's after the system's own. DeviceError where there is no MIDI."""
+    """The names that may be passed for a port; JACK's after the system's own.
+
+    Raises
+    ------
+    DeviceError
+        This machine has no MIDI.
+    """
     output, is_jack = _first_driver(jack=False)
-    found = _names(output, is_jack)
+    port_names = _names(output, is_jack)
     if not is_jack:
         with suppress(Exception):
-            found += _names(_driver(jack=True), True)
-    return found
+            port_names += _names(_driver(jack=True), True)
+    return port_names
 
 
 def _names(output: Any, is_jack: bool) -> list[str]:
     try:
-        return [f"{JACK}{each}" if is_jack else each for each in output.get_ports()]
+        return [f"{JACK}{name}" if is_jack else name for name in output.get_ports()]
     finally:
         output.delete()
 
 
-def find(wanted: str, found: Sequence[str], jack: bool = False, incoming: bool = False) -> str:
-    """The name in ``found`` that ``wanted`` means: exactly, or without the driver's numbers, or the only one it is in.
+def find(wanted: str, names: Sequence[str], jack: bool = False, incoming: bool = False) -> str:
+    """The one of ``names`` that ``wanted`` means: exactly, or without the driver's numbers, or the only one it is in.
 
-    Raises DeviceError, one line with what there is, when none or several answer to it.
+    Raises
+    ------
+    DeviceError
+        None or several match; one line with the ports that are there.
     """
     text = wanted.casefold()
-    for match in (
-        [each for each in found if each.casefold() == text],
-        [each for each in found if _bare(each).casefold() == text],
-        [each for each in found if text in each.casefold()],
+    for matches in (
+        [name for name in names if name.casefold() == text],
+        [name for name in names if _bare(name).casefold() == text],
+        [name for name in names if text in name.casefold()],
     ):
-        if len(match) == 1:
-            return match[0]
-        if match:
-            raise DeviceError(f"MIDI port {wanted!r} could mean {_listed(match)}: give more of the name")
-    there = f"there are {_listed(found)}" if found else "there is none"
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise DeviceError(f"MIDI port {wanted!r} could mean {_listed(matches)}: give more of the name")
+    there = f"there are {_listed(names)}" if names else "there is none"
     kind = f"MIDI {'input' if incoming else 'port'}{' of JACK' if jack else ''}"
     raise DeviceError(f"no {kind} is called {wanted!r}; {there}{'' if incoming else ' (see `valaro devices`)'}")
 
 
-def same_name(name: str, found: Sequence[str]) -> str | None:
-    """``name`` as it stands in ``found`` now, its driver's numbers left aside; None when it is not there."""
-    if name in found:
+def same_name(name: str, names: Sequence[str]) -> str | None:
+    """``name`` as it is among ``names`` now, regardless of the driver's numbers; None when it is not there."""
+    if name in names:
         return name
-    return next((each for each in found if _bare(each) == _bare(name)), None)
+    return next((candidate for candidate in names if _bare(candidate) == _bare(name)), None)
 
 
-def _is_there(name: str, found: Sequence[str]) -> bool:
-    """Whether an open port is still there: Windows counts the others anew when one goes, elsewhere numbers stay."""
-    return same_name(name, found) is not None if sys.platform == "win32" else name in found
+def _is_there(name: str, names: Sequence[str]) -> bool:
+    """Whether an open port is still there: Windows renumbers the others when one goes, elsewhere numbers stay."""
+    return same_name(name, names) is not None if sys.platform == "win32" else name in names
 
 
 def _bare(name: str) -> str:
     return re.sub(_NUMBERS, "", name)
 
 
-def _listed(found: Sequence[str]) -> str:
-    return ", ".join(map(repr, found))
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _first_driver(jack: bool, incoming: bool = False) -> tuple[Any, bool]:
@@ -197,30 +214,30 @@ def _first_driver(jack: bool, incoming: bool = False) -> tuple[Any, bool]:
     if jack:
         raise DeviceError(f"no MIDI over JACK: {_one_line(faults[0])}; start its server first") from faults[0]
     if sys.platform == "linux":
-        said = "neither the ALSA sequencer (sudo modprobe snd-seq) nor a JACK server is there"
-        raise DeviceError(f"no MIDI on this machine: {said}") from faults[-1]
+        missing = "neither the ALSA sequencer (sudo modprobe snd-seq) nor a JACK server is there"
+        raise DeviceError(f"no MIDI on this machine: {missing}") from faults[-1]
     raise DeviceError(f"no MIDI on this machine: {_one_line(faults[0])}") from faults[0]
 
 
 def _driver(jack: bool, incoming: bool = False) -> Any:
-    """An ``rtmidi.MidiOut`` or ``MidiIn``, or its like. Raises whatever the library raises."""
+    """An ``rtmidi.MidiOut`` or ``MidiIn``, or a JackPort. Raises whatever the library raises."""
     import rtmidi
 
     compiled = rtmidi.get_compiled_api()  # pyright: ignore[reportAttributeAccessIssue]  made by a star import
-    apart = (rtmidi.API_UNIX_JACK, rtmidi.API_RTMIDI_DUMMY)  # pyright: ignore[reportAttributeAccessIssue]
-    own = [each for each in compiled if each not in apart]
+    not_native = (rtmidi.API_UNIX_JACK, rtmidi.API_RTMIDI_DUMMY)  # pyright: ignore[reportAttributeAccessIssue]
+    native = [api for api in compiled if api not in not_native]
     client = CLIENT_IN if incoming else CLIENT
     if jack:
         if rtmidi.API_UNIX_JACK not in compiled:  # pyright: ignore[reportAttributeAccessIssue]
             raise OSError("python-rtmidi was built without JACK")
         return JackPort(client, incoming)
-    if not own:
+    if not native:
         raise OSError("python-rtmidi was built without the system's MIDI")
-    # Named, or rtmidi tries JACK in this process when there are no ports (see midi_jack).
+    # Named, or rtmidi tries JACK in this process when there are no ports (see :mod:`.jack`).
     with quiet_stderr():
         if incoming:
-            return rtmidi.MidiIn(own[0], client, QUEUE)  # pyright: ignore[reportAttributeAccessIssue]
-        return rtmidi.MidiOut(own[0], client)  # pyright: ignore[reportAttributeAccessIssue]
+            return rtmidi.MidiIn(native[0], client, QUEUE)  # pyright: ignore[reportAttributeAccessIssue]
+        return rtmidi.MidiOut(native[0], client)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _one_line(fault: Exception) -> str:

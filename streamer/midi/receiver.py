@@ -12,11 +12,11 @@ from .ports import Port
 
 log = logging.getLogger(__name__)
 
-REST = 0.5  # s without movement after which the pair rests
-TURN = 0.1  # s between two readings; up to so much later a rating is taken
-MOST = 2048  # messages of one reading: more is left for the next, and beyond the driver's queue it is lost
-LOOK, SEEK = 0.25, 1.0  # s between two looks at the ports' names, while the port is there and while it is gone
-MOST_TOLD = 32  # different faults that are logged
+REST = 0.5  # s without movement after which the pair counts as resting
+TURN = 0.1  # s between two readings, and at most the delay of a rating
+MOST = 2048  # messages of one reading: more are left for the next, and those beyond the driver's queue are lost
+LOOK, SEEK = 0.25, 1.0  # s between two checks of the ports' names, while the port is there and while it is gone
+MOST_REPORTED = 32  # different faults that are logged
 
 Place = tuple[float, float]  # valence, arousal
 
@@ -27,11 +27,14 @@ class MidiInSettings:
 
     Parameters
     ----------
-    channel : 1 to 16, or 0 for all, without regard to which.
+    channel : 1 to 16, or 0 for all.
     valence, arousal : controller numbers, 0 to 119, not the same.
-    listener : whose knobs they are; "": of the only one in the room.
+    listener : whose ratings they are; "": those of the only listener.
 
-    Raises InputError for anything else.
+    Raises
+    ------
+    InputError
+        A value is out of range, or both controllers are the same.
     """
 
     channel: int = 0
@@ -53,20 +56,20 @@ class MidiInSettings:
 
 
 class Pair:
-    """Where the two controllers stand; no port and no clock in here.
+    """The positions of the two controllers; no port and no clock in here.
 
-    Nothing is rated until both were moved, since nobody can know where a knob stands that was not. From then on one
-    alone is enough, and the other counts as it stood last. A value that is merely repeated is no movement: some
-    devices send where they stand again and again.
+    Nothing is rated until both were moved, since the position of a knob is unknown until then. From then on moving one
+    is enough, and the other keeps its last position. A repeated value is not a movement: some devices send their
+    positions again and again.
     """
 
     def __init__(self, settings: MidiInSettings) -> None:
         self._settings = settings
         self._axes: dict[int, int] = {}  # controller -> 0 to 127
-        self._moved: float | None = None  # when, None once it was told
+        self._moved: float | None = None  # when, None once it was rated
 
     def take(self, message: bytes, now: float) -> None:
-        """Follow one MIDI message, which came at ``now`` s; those that are not for us are passed over."""
+        """Take one MIDI message, which came at ``now`` s; others than those of the two controllers are ignored."""
         if len(message) != 3 or message[0] & 0xF0 != CONTROL or max(message[1:]) > 0x7F:
             return
         channel, controller, value = message[0] - CONTROL + 1, message[1], message[2]
@@ -80,7 +83,7 @@ class Pair:
             self._moved = now
 
     def rested(self, now: float) -> Place | None:
-        """Valence and arousal once both are known and nothing has moved for REST seconds, told once; else None."""
+        """Valence and arousal once both are known and nothing has moved for REST seconds, once; else None."""
         if self._moved is None or len(self._axes) < 2 or now - self._moved < REST:
             return None
         self._moved = None
@@ -93,25 +96,32 @@ def bipolar(value: int) -> float:
 
 
 class MidiIn:
-    """Hears one MIDI port in a thread of its own and rates by a pair of controllers, until :meth:`close`.
+    """Reads one MIDI port in a thread of its own and rates by a pair of controllers, until :meth:`close`.
 
     Parameters
     ----------
-    port : the name of what gives MIDI, or as much of it as tells it apart; "jack:NAME" for a port of JACK. It has to
-        be there at the start.
+    port : the name of the port that sends MIDI, or an unambiguous part of it; "jack:NAME" for a port of JACK. It has
+        to be there at the start.
     settings : which controllers, and of which channel.
     controls : whose ``rate`` is called, with ``source`` "midi", each time the pair has come to rest for 0.5 s.
-    virtual : instead of ``port``, the name of a port to make, for other programs to connect.
+    virtual : instead of ``port``, the name of a port to create, for other programs to connect to.
 
+    Attributes
+    ----------
+    ratings : how many were taken.
+    refused : how many were not, such as before anything was heard.
+    faults : our own, such as a full disk when a rating is stored. Each kind of refusal or fault is logged once.
+
+    Raises
+    ------
+    InputError, DeviceError
+        As :class:`.ports.Port`.
+
+    Notes
+    -----
     A port that goes away is looked for every second and opened again by its name; both controllers have to be moved
-    again then. ``connected`` says whether it is there, ``port_name`` what the driver calls it. ``ratings`` were taken;
-    ``refused`` were not, such as before anything was heard; ``faults`` are our own, such as a full disk under the
-    ratings. Each kind of either is logged once.
-
-    At most 20,000 messages a second are read, several times what a cable or a controller can send. Of what comes
-    faster for long, some is lost, be it where it ended.
-
-    Raises InputError and DeviceError as :class:`.ports.Port` does.
+    again then. At most 20,000 messages a second are read, several times what a cable or a controller can send. Of what
+    comes faster for long, some is lost, possibly the last position.
     """
 
     def __init__(
@@ -123,7 +133,7 @@ class MidiIn:
         self._settings = settings
         self._controls = controls
         self._pair = Pair(settings)
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._closing = threading.Event()
         self._refusal: ValaroError | None = None
         opened = threading.Event()
@@ -136,7 +146,7 @@ class MidiIn:
 
     @property
     def connected(self) -> bool:
-        """Whether the port was there when last looked for."""
+        """Whether the port was there when last checked."""
         return self._port.is_open
 
     @property
@@ -150,7 +160,7 @@ class MidiIn:
         self._thread.join()
 
     def _run(self, port: str | None, virtual: str | None, opened: threading.Event) -> None:
-        # A driver's objects belong to the thread that made them, on macOS above all: everything is done in this one.
+        # A driver's objects belong to the thread that created them, above all on macOS: this one does everything.
         try:
             self._port = Port(port, virtual, incoming=True)
         except ValaroError as refusal:
@@ -181,7 +191,7 @@ class MidiIn:
             self._pair.take(message, now)
 
     def _look(self) -> None:
-        """See whether the port went or came back."""
+        """Check whether the port went or came back."""
         was_open = self._port.is_open
         if self._port.look() and not was_open:
             log.info("MIDI in from %s: found again", self.port_name)
@@ -190,7 +200,7 @@ class MidiIn:
 
     def _lost(self, why: str = "") -> None:
         log.warning("MIDI in from %s: lost%s; looking for it every second", self.port_name, why)
-        self._pair = Pair(self._settings)  # half a movement is no rating, and knobs may be turned while it is gone
+        self._pair = Pair(self._settings)  # knobs may be turned while it is gone
 
     def _rate(self, valence: float, arousal: float) -> None:
         try:
@@ -198,13 +208,13 @@ class MidiIn:
             self.ratings += 1
         except InputError as refusal:
             self.refused += 1
-            self._tell(str(refusal))
-        except Exception as fault:  # noqa: BLE001  whoever hears of ratings may be anyone's code
+            self._report(str(refusal))
+        except Exception as fault:  # noqa: BLE001  a callback for ratings may be any code
             self.faults += 1
-            self._tell(f"{type(fault).__name__}: {fault}")
+            self._report(f"{type(fault).__name__}: {fault}")
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         line = " ".join(text.split())
-        if line not in self._told and len(self._told) < MOST_TOLD:
-            self._told.add(line)
+        if line not in self._reported and len(self._reported) < MOST_REPORTED:
+            self._reported.add(line)
             log.warning("MIDI in from %s: not rated: %s (told once, counted always)", self.port_name, line)

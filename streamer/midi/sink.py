@@ -13,30 +13,38 @@ from .ports import Port
 
 log = logging.getLogger(__name__)
 
-# s between two looks at the ports' names, since no driver tells when a port goes. While it is there: often, because
-# one that goes and is back before the next look has lost its connection unnoticed. While it is gone: less work.
+# s between two checks of the ports' names, since no driver reports when a port goes. While it is there: often, because
+# one that goes and is back before the next check has lost its connection unnoticed. While it is gone: less work.
 _LOOK, _SEEK = 0.25, 1.0
 _PATIENCE = 3.0  # s for the last messages to leave at the end
 
 
 class Midi:
-    """Sends what changed of each emission to one MIDI port, in a thread of its own.
+    """Sends the changes of each emission to one MIDI port, in a thread of its own.
 
     Parameters
     ----------
-    port : the port's name, or as much of it as tells it apart; "jack:NAME" for a port of JACK. It has to be there at
-        the start, so that a mistyped name is not waited for all night.
+    port : the port's name, or an unambiguous part of it; "jack:NAME" for a port of JACK. It has to be there at the
+        start, so that a mistyped name is an error at once.
     settings : channel, controllers, notes.
-    virtual : instead of ``port``, the name of a port to make, for other programs to connect.
+    virtual : instead of ``port``, the name of a port to create, for other programs to connect to.
 
+    Attributes
+    ----------
+    skipped : how many emissions were replaced by a newer one before they were sent.
+    faults : how many emissions met no port, or had no MIDI channel.
+
+    Raises
+    ------
+    InputError, DeviceError
+        As :class:`.ports.Port`.
+
+    Notes
+    -----
     Channels of the input that are tracked separately each have a MIDI channel, in the order in which they come: that of
-    ``settings`` and those after it, up to 16; what is beyond counts as a fault.
+    ``settings`` and those after it, up to 16; emissions of further ones count as faults.
 
-    A port that goes away is looked for every second and opened again by its name; it then gets every value afresh.
-    ``connected`` says whether it is there, ``port_name`` what the driver calls it. ``skipped`` counts the emissions
-    that were overtaken by a newer one before they were sent, ``faults`` those that found no port.
-
-    Raises InputError and DeviceError as :class:`.ports.Port` does.
+    A port that goes away is looked for every second and opened again by its name; it then gets every value again.
     """
 
     def __init__(self, port: str | None, settings: MidiSettings | None = None, virtual: str | None = None) -> None:
@@ -47,7 +55,7 @@ class Midi:
         self._newest: dict[int | None, Affect] = {}  # not taken yet
         self._changed = threading.Condition()
         self._closed = False
-        self._full = False  # told that there are more channels than MIDI has
+        self._full = False  # reported that there are more channels than MIDI has
         self._refusal: ValaroError | None = None
         opened = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(port, virtual, opened), name="midi", daemon=True)
@@ -58,7 +66,7 @@ class Midi:
 
     @property
     def connected(self) -> bool:
-        """Whether the port was there when last looked for."""
+        """Whether the port was there when last checked."""
         return self._port.is_open
 
     @property
@@ -67,7 +75,7 @@ class Midi:
         return self._port.name
 
     def send(self, affect: Affect) -> None:
-        """Leave an emission to the thread; never waits."""
+        """Pass an emission to the thread; never waits."""
         with self._changed:
             if self._closed:
                 return
@@ -83,7 +91,7 @@ class Midi:
         self._thread.join(_PATIENCE)
 
     def _run(self, port: str | None, virtual: str | None, opened: threading.Event) -> None:
-        # A driver's objects belong to the thread that made them, on macOS above all: everything is done in this one.
+        # A driver's objects belong to the thread that created them, above all on macOS: this one does everything.
         try:
             self._port = Port(port, virtual)
         except ValaroError as refusal:
@@ -96,11 +104,11 @@ class Midi:
             with self._changed:
                 self._changed.wait_for(lambda: self._newest or self._closed, max(0.0, look_at - time.monotonic()))
                 newest, self._newest = self._newest, {}
-            taken = [stream for affect in newest.values() if (stream := self._take(affect)) is not None]
+            changed = [stream for affect in newest.values() if (stream := self._take(affect)) is not None]
             if time.monotonic() >= look_at:
                 self._look()
                 look_at = time.monotonic() + (_LOOK if self._port.is_open else _SEEK)
-            for stream in taken:
+            for stream in changed:
                 self._put(stream)
         with suppress(OSError):
             for stream in self._streams.values():
@@ -109,7 +117,7 @@ class Midi:
         self._port.close()
 
     def _take(self, affect: Affect) -> "_Stream | None":
-        """Its stream, brought up to date; None where no MIDI channel is left for it."""
+        """The emission's stream, updated; None where no MIDI channel is left for it."""
         stream = self._streams.get(affect.channel)
         if stream is None:
             number = self._settings.channel + len(self._streams)
@@ -131,7 +139,7 @@ class Midi:
             self.faults += 1
 
     def _look(self) -> None:
-        """See whether the port went or came back; if it came back, bring it up to date."""
+        """Check whether the port went or came back; if it came back, send it every value."""
         was_open = self._port.is_open
         if self._port.look() and not was_open:
             log.info("MIDI %s: found again", self.port_name)
@@ -153,8 +161,8 @@ class Midi:
 
 @dataclass(slots=True)
 class _Stream:
-    """What is remembered of one channel, or of all sound where they are not tracked separately."""
+    """The state of one channel, or of all sound where channels are not tracked separately."""
 
     settings: MidiSettings
-    last: Affect  # the newest emission that was taken
+    last: Affect  # the newest emission
     state: MidiState = field(default_factory=MidiState)
