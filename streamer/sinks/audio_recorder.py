@@ -1,4 +1,4 @@
-"""What was heard, kept as a sound file: to send along with a question, or to analyse again."""
+"""The sound of a session as a file: to report a problem with, or to analyse again."""
 
 import logging
 from contextlib import suppress
@@ -18,14 +18,26 @@ UNWRITABLE = (soundfile.SoundFileError, RuntimeError, AssertionError, OSError)  
 
 
 class AudioRecorder:
-    """An engine that hands everything on to ``engine`` and writes each sample that it is given to ``path``.
+    """An engine that passes everything on to ``engine`` and writes each sample that it gets to ``path``.
 
     The file (WAV in its 64-bit form RF64, which has no limit of 4 GB; 32-bit floats, the source's own rate and
     channels) is exact: analysed later, it gives the same emissions. It is written in the session's thread, not in the
-    device's. When it cannot be written any more, such as on a full disk, that is logged, saving ends there (a hole
-    would falsify what follows it), ``failed`` is true and the engine is not disturbed.
+    device's. When it cannot be written any more, such as on a full disk, that is logged, saving ends there (a gap
+    would falsify what follows it), ``failed`` is true and the engine is not affected.
 
-    Raises InputError when ``path`` exists already, SinkError when it cannot be created.
+    Parameters
+    ----------
+    engine : the engine that the session would use otherwise.
+    path : the file to create.
+    rate : samples per second.
+    channels : of each block.
+
+    Raises
+    ------
+    InputError
+        ``path`` exists already.
+    SinkError
+        ``path`` cannot be created.
     """
 
     def __init__(self, engine: EngineLike, path: Path | str, rate: int, channels: int) -> None:
@@ -42,15 +54,15 @@ class AudioRecorder:
 
     @property
     def bad_samples(self) -> int:
-        """As the engine counts them; the file has them as they came."""
+        """The engine's count; the file has these samples as they came."""
         return self._engine.bad_samples
 
     def warm_up(self) -> None:
-        """The engine's own."""
+        """Warm the engine up."""
         self._engine.warm_up()
 
     def push(self, samples: NDArray[np.float32]) -> list[Affect]:
-        """Write samples (n, channels), and give them to the engine."""
+        """Write samples (n, channels), and pass them to the engine."""
         if not self._file.closed and not self.failed:
             try:
                 self._file.write(samples)
@@ -60,18 +72,18 @@ class AudioRecorder:
         return self._engine.push(samples)
 
     def finish(self) -> list[Affect]:
-        """The engine's own."""
+        """Finish the engine's stream."""
         return self._engine.finish()
 
     def close(self) -> None:
-        """Close the file, and remove it when nothing was heard; may be called twice."""
+        """Close the file, and remove it when it is empty; may be called twice."""
         if self._file.closed:
             return
         try:
             self._file.close()
         except UNWRITABLE as fault:
             self._give_up(fault)
-        if not self._frames:  # a show that never began must not stand in the way of the next attempt
+        if not self._frames:  # a session that never began must not block the next attempt
             with suppress(OSError):
                 self.path.unlink()
 

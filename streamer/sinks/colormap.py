@@ -1,11 +1,11 @@
-"""A heatmap as a picture: enlarged, exposed like a photograph, and coloured."""
+"""A heatmap as a picture: enlarged, scaled in brightness, and coloured."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...models.grid import SIDE
 
-# Q1 V+A+, Q2 V-A+, Q3 V-A-, Q4 V+A- in plain words, and the colour that each has wherever it is drawn.
+# Q1 V+A+, Q2 V-A+, Q3 V-A-, Q4 V+A- in plain words, and the colour of each in every picture.
 QUADRANT_NAMES = ("happy · excited", "tense · angry", "sad · gloomy", "calm · tender")
 QUADRANT_COLOURS = ("#ffb648", "#f2545b", "#5d8df5", "#46c9a2")
 
@@ -52,7 +52,7 @@ def enlarge(heatmap: NDArray[np.floating], size: int) -> NDArray[np.float64]:
 
 
 def _interpolation(size: int) -> NDArray[np.float64]:
-    """(size, 11): how much each cell of an axis counts in each pixel; the outer cells go on beyond the edge."""
+    """(size, 11): the weight of each cell of an axis in each pixel; the outer cells are repeated beyond the edge."""
     position = (np.arange(size) + 0.5) * SIDE / size - 0.5
     base = np.floor(position).astype(np.intp)
     t = position - base
@@ -69,10 +69,14 @@ def _interpolation(size: int) -> NDArray[np.float64]:
 
 
 class Exposure:
-    """What counts as white: the peak of the heatmaps seen, which follows up at once and falls slowly.
+    """The white level: the peak of the heatmaps so far, which rises at once and falls slowly.
 
     A picture scaled by its own maximum would look as sure in doubt as in certainty; a fixed scale would be dark most
-    of the time. ``release`` is the time in seconds after which a peak counts for 1/e.
+    of the time.
+
+    Parameters
+    ----------
+    release : seconds after which a peak counts for 1/e.
     """
 
     def __init__(self, release: float = 8.0) -> None:

@@ -1,7 +1,7 @@
-"""The small language of a map's ``from``: arithmetic over what an emission holds, such as ``max(q1, level) / 2``.
+"""The expressions in a map's ``from``: arithmetic over an emission's values, such as ``max(q1, level) / 2``.
 
-Python's own parser reads it; a whitelist lets nothing through but names, numbers and the four operations, and what is
-left becomes a function once. Nothing of the text is ever run as Python.
+Python's own parser reads it; a whitelist allows only names, numbers, the four operations and a few functions, which are
+compiled to a closure once. Nothing of the text is ever run as Python.
 """
 
 import ast
@@ -20,16 +20,19 @@ Range = tuple[float, float]
 
 LONGEST = 1000  # characters
 DEEPEST = 100  # operations within each other: a sum of so many terms
-SIDE = 11  # on a side of the heatmap
+SIDE = 11  # cells on a side of the heatmap
 
 SIGNED: Range = (-1.0, 1.0)
 UNIT: Range = (0.0, 1.0)
 
 
 class Expression(NamedTuple):
-    """``value`` gives a finite number for any emission; ``natural`` is the range of a bare name, else [0, 1].
+    """A compiled expression.
 
-    ``natural`` is None for ``time`` alone, which has no end.
+    Parameters
+    ----------
+    value : gives a finite number for any emission.
+    natural : the range of a bare name, else [0, 1]; None for ``time`` alone, which is unbounded.
     """
 
     value: Value
@@ -44,7 +47,10 @@ def compile_expression(text: str) -> Expression:
     valence low to high, each 0..10; ``tag("name")`` a tag, 0 where it is absent. Numbers, ``+ - * /``, unary minus,
     parentheses, ``min()``, ``max()``, ``abs()``. A division by zero and whatever is not finite give 0.
 
-    Raises InputError, in one line, for all else.
+    Raises
+    ------
+    InputError
+        The text is anything else; one line.
     """
     tree = _parse(text)
     value = _compile(tree, DEEPEST)
@@ -90,8 +96,8 @@ def _compile(node: ast.expr, depth: int) -> Value:
             inner = _compile(operand, depth - 1)
             return lambda affect: -inner(affect)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
-            operation, one, other = _OPERATIONS[type(op)], _compile(left, depth - 1), _compile(right, depth - 1)
-            return lambda affect: operation(one(affect), other(affect))
+            operation, first, second = _OPERATIONS[type(op)], _compile(left, depth - 1), _compile(right, depth - 1)
+            return lambda affect: operation(first(affect), second(affect))
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             return _call(name, arguments, depth)
     raise InputError(
@@ -131,8 +137,8 @@ def _call(name: str, arguments: list[ast.expr], depth: int) -> Value:
             return lambda affect: abs(inner(affect))
         case (("min" | "max"), [_, _, *_]):
             choose = min if name == "min" else max
-            inners = [_compile(each, depth - 1) for each in arguments]
-            return lambda affect: choose(inner(affect) for inner in inners)
+            values = [_compile(argument, depth - 1) for argument in arguments]
+            return lambda affect: choose(value(affect) for value in values)
     if name in _FORMS:
         raise InputError(f"{name}() is written {_FORMS[name]}")
     if name in _NAMES:
@@ -145,8 +151,8 @@ def _index(number: int) -> bool:
     return not isinstance(number, bool) and 0 <= number < SIDE
 
 
-def _divide(one: float, other: float) -> float:
-    return one / other if other else 0.0
+def _divide(dividend: float, divisor: float) -> float:
+    return dividend / divisor if divisor else 0.0
 
 
 def _finite(number: float) -> float:
@@ -158,7 +164,7 @@ def _quadrant(index: int) -> tuple[Value, Range]:
 
 
 def _word(node: ast.AST) -> str:
-    """What a person would point at."""
+    """The construct in words, for an error message."""
     words: dict[type[ast.AST], str] = {
         ast.Pow: '"**"',
         ast.FloorDiv: '"//"',
@@ -175,7 +181,7 @@ def _word(node: ast.AST) -> str:
 
 
 def _short(text: str) -> str:
-    plain = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:41])
+    plain = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:41])
     return plain if len(plain) <= 40 else f"{plain[:37]}..."
 
 

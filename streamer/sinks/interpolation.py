@@ -1,16 +1,16 @@
-"""What lies between two emissions, for hosts that want more frames than the engine makes."""
+"""Blends two emissions, for hosts that want more frames than the engine emits."""
 
 from ...models import grid
 from ..core.affect import Affect
 
 
 def blended(older: Affect, newer: Affect, share: float) -> Affect:
-    """The emission at ``share`` of the way from ``older`` to ``newer``: 0 is the one itself, 1 the other.
+    """The emission at ``share`` of the way from ``older`` to ``newer``: 0 is ``older`` itself, 1 ``newer``.
 
     The heatmap is mixed, so that it stays a probability; mean, covariance, quadrants and confidence are those of the
-    mixed heatmap, as the engine computes them. Level and tags are mixed too (a tag that one of them lacks counts as 0
-    there). The activity is that of the nearer, ``newer`` from the middle on. The time runs evenly, but where the
-    stream began again (``newer`` has the earlier time) it is the newer's at once.
+    mixed heatmap, as the engine computes them. Level and tags are mixed too (a missing tag counts as 0).
+    The activity is that of the nearer, ``newer`` from the middle on. The time is interpolated, except where the stream
+    began again (``newer`` has the earlier time): there it is the newer's at once.
 
     Takes 0.06 ms. A ``share`` outside of [0, 1] is taken as the nearer end.
     """
@@ -21,8 +21,8 @@ def blended(older: Affect, newer: Affect, share: float) -> Affect:
     heatmap = (1.0 - share) * older.heatmap + share * newer.heatmap
     mean, covariance = grid.moments(heatmap)
 
-    def between(one: float, other: float) -> float:
-        return one + share * (other - one)
+    def between(start: float, end: float) -> float:
+        return start + share * (end - start)
 
     names = older.tags if older.tags.keys() == newer.tags.keys() else older.tags | newer.tags
     return Affect(

@@ -1,4 +1,4 @@
-"""One entry of a map: a value of each emission, brought into a range, bent and smoothed, for one OSC address."""
+"""One entry of an OSC map: a value of each emission, scaled, bent and smoothed, for one address."""
 
 import math
 from typing import NamedTuple
@@ -11,7 +11,7 @@ FLOAT32 = 3.4e38  # the largest number that an OSC float can carry
 
 
 class Smoothed(NamedTuple):
-    """The smoothing's whole state: what was ``value`` at ``time`` s of the stream."""
+    """The smoothing's state: the output ``value`` at ``time`` s of the stream."""
 
     time: float
     value: float
@@ -20,8 +20,8 @@ class Smoothed(NamedTuple):
 def smooth(state: Smoothed | None, time: float, target: float, attack: float, release: float) -> Smoothed:
     """One step of a one-pole filter towards ``target``, which is taken to have held since the last step.
 
-    After ``attack`` s of a rise (``release`` s of a fall) 1 - 1/e = 63 % of the way is covered, however many steps it
-    was cut into. The first target is taken as it is, and so is one whose time lies before the last.
+    After ``attack`` s of a rise (``release`` s of a fall) 1 - 1/e = 63 % of the way is covered, in however many steps.
+    The first target is taken as it is, and so is one whose time lies before the last.
     """
     if state is None or not time >= state.time:
         return Smoothed(time, target)
@@ -37,15 +37,18 @@ class Mapped:
     Parameters
     ----------
     source : an expression (:func:`~valaro.streamer.sinks.expressions.compile_expression`).
-    address : where it goes, such as ``/composition/layers/1/video/opacity``.
-    source_range : the source's range; by default the natural one of a bare name, else (0, 1). What lies outside is
+    address : the OSC address, such as ``/composition/layers/1/video/opacity``.
+    source_range : the source's range; by default the natural one of a bare name, else (0, 1). Values outside are
         clipped.
-    out_range : what the ends of ``source_range`` become; may be reversed.
+    out_range : the output at the ends of ``source_range``; may be reversed.
     curve : exponent of the share between the ends: above 1 it stays low longer.
     attack, release : time constants (s) of a rise and of a fall of what is sent; 0 follows at once. Their clock is the
         emissions' own ``time``, so that the rate of the emissions makes no difference.
 
-    Raises InputError for what cannot be meant.
+    Raises
+    ------
+    InputError
+        A parameter is out of range, or the expression or the address is invalid.
     """
 
     def __init__(
@@ -83,17 +86,17 @@ class Mapped:
 
 
 def check_address(address: str) -> str:
-    """``address`` if a message can be sent to it; raises InputError else (OSC 1.0, "OSC Address Spaces")."""
+    """``address`` if it is valid (OSC 1.0, "OSC Address Spaces"); raises InputError otherwise."""
     if not address.startswith("/"):
         raise InputError(f"an OSC address begins with /: {_quoted('/' + address.strip())}")
-    if wrong := next((each for each in address if each in " #*,?[]{}" or not ("!" <= each <= "~")), None):
+    if wrong := next((letter for letter in address if letter in " #*,?[]{}" or not ("!" <= letter <= "~")), None):
         name = "a space" if wrong == " " else _quoted(wrong)
         raise InputError(f"an OSC address may not hold {name}: {_quoted(address)}")
     return address
 
 
 def check_range(ends: tuple[float, ...]) -> Range:
-    """Both ends of a range, finite and different, within what an OSC float carries; raises InputError else."""
+    """Both ends of a range, finite and different, within the range of an OSC float; raises InputError otherwise."""
     if len(ends) != 2:
         raise InputError(f"a range has two ends, such as [0.0, 1.0], not {len(ends)}")
     low, high = ends
@@ -105,14 +108,14 @@ def check_range(ends: tuple[float, ...]) -> Range:
 
 
 def check_curve(curve: float) -> float:
-    """A finite exponent above 0; raises InputError else."""
+    """A finite exponent above 0; raises InputError otherwise."""
     if not (math.isfinite(curve) and curve > 0.0):
         raise InputError(f"a curve must be a number above 0, such as 2.0, not {curve:g}")
     return curve
 
 
 def check_seconds(seconds: float) -> float:
-    """A finite time constant of 0 or more; raises InputError else."""
+    """A finite time constant of 0 or more; raises InputError otherwise."""
     if not (math.isfinite(seconds) and seconds >= 0.0):
         raise InputError(f"attack and release are seconds, 0 or more, not {seconds:g}")
     return seconds

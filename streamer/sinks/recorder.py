@@ -1,4 +1,4 @@
-"""A show written down as JSON lines, one record for each emission and each rating."""
+"""A session as JSON lines, one record for each emission and each rating."""
 
 import json
 import logging
@@ -17,22 +17,33 @@ log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Writes each emission as one line of JSON (``Affect.record``), complete on disk or not there at all.
+    """Writes each emission as one line of JSON (``Affect.record``), complete on disk or not at all.
 
-    Each line also holds ``sent``: seconds since the recorder was made, to the millisecond, by which a replay keeps the
-    show's pace. A rating is a line ``{"rating": {"time", "valence", "arousal", "listener"}, "sent"}``, which a replay
-    passes over.
+    Each line also holds ``sent``: seconds since the recorder was created, to the millisecond, by which a replay keeps
+    the session's pace. A rating is a line ``{"rating": {"time", "valence", "arousal", "listener"}, "sent"}``, which a
+    replay skips.
 
-    ``faults`` counts the lines that could not be written, such as on a full disk; the first of a row is logged,
-    the file is cut back to its last whole line, and writing is tried again with the next one.
+    Parameters
+    ----------
+    path : the file to create.
 
-    Raises InputError when ``path`` exists already, SinkError when it cannot be created.
+    Attributes
+    ----------
+    faults : how many lines could not be written, such as on a full disk; the first of a row is logged, the file is cut
+        back to its last whole line, and writing is tried again with the next one.
+
+    Raises
+    ------
+    InputError
+        ``path`` exists already.
+    SinkError
+        ``path`` cannot be created.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.faults = 0
-        self._lock = threading.Lock()  # ratings come by other threads than emissions
+        self._lock = threading.Lock()  # ratings come from other threads than emissions
         self._began = time.monotonic()
         self._end = 0  # bytes of whole lines
         self._failing = False
@@ -53,12 +64,12 @@ class Recorder:
         self._write({"rating": asdict(rating)})
 
     def close(self) -> None:
-        """Close the file, and remove it when nothing came to be recorded; may be called twice."""
+        """Close the file, and remove it when it is empty; may be called twice."""
         with self._lock, suppress(OSError):
             if self._file.closed:
                 return
             self._file.close()
-            if self._end == 0:  # a show that never began must not stand in the way of the next attempt
+            if self._end == 0:  # a session that never began must not block the next attempt
                 self.path.unlink()
 
     def _write(self, record: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Between the session and the sinks: pause, a later output, and even motion for hosts that want more frames."""
+"""Pause, delay and interpolated output, between the session and the sinks."""
 
 import logging
 import threading
@@ -16,25 +16,25 @@ log = logging.getLogger(__name__)
 
 SLOWEST, FASTEST = 1.0, 120.0  # Hz of interpolated output
 
-_EARLY = 0.25  # s: what comes so much before its time is no jitter, but a stream at another pace
-_CREEP = 0.005  # of the time that an emission came early, by which the schedule draws nearer
+_EARLY = 0.25  # s: what comes earlier than this is not jitter, but a stream at another pace
+_CREEP = 0.005  # share of the time that an emission came early, by which the schedule moves forward
 _MOST = 256  # emissions that wait at most: twice the longest offset and more
-_LOOK = 0.05  # s that the thread sleeps at most before it looks whether the settings changed
+_LOOK = 0.05  # s that the thread sleeps at most before it checks whether the settings changed
 
 
 class Timeline:
-    """When what goes out, without thread or clock: ``now`` is any clock in seconds that never runs back.
+    """The schedule of the output, without thread or clock: ``now`` is any monotonic clock in seconds.
 
-    ``offset`` s, which may change at any time, put all of it off; a change holds for what waits already.
+    Everything is delayed by ``offset`` s, which may change at any time; a change applies to what waits already.
 
     :meth:`due` gives the emissions as they are: each once, in order, ``offset`` after it was pushed (earlier only
     when more than 256 wait).
 
-    :meth:`at` gives one emission for any moment: from the moment that emission k is scheduled for, the output glides
+    :meth:`at` gives one emission for any moment: from the moment that emission k is scheduled for, the output moves
     to it within 0.5 s, so that it is one emission interval late. The schedule follows the emissions' own times, which
-    takes out how irregularly they arrive: one that is late puts the schedule off by as much (the output holds still
-    meanwhile), one that is early by up to 0.25 s waits for its time, and the schedule slowly draws nearer again. One
-    that is earlier still starts the schedule afresh, as a replay at another speed does all the time.
+    removes the jitter of their arrival: one that is late delays the schedule by as much (the output holds still
+    meanwhile), one that is early by up to 0.25 s waits for its time, and the schedule slowly moves forward again. One
+    that is earlier still restarts the schedule, as a replay at another speed does all the time.
 
     >>> timeline = Timeline()
     >>> timeline.push(first, 10.0); timeline.push(second, 10.5)  # doctest: +SKIP
@@ -44,11 +44,11 @@ class Timeline:
     def __init__(self) -> None:
         self.offset = 0.0
         self._waiting: deque[tuple[float, Affect]] = deque()  # when it was pushed
-        self._coming: deque[tuple[float, Affect]] = deque(maxlen=_MOST)  # when the glide to it begins
-        self._zero = -float("inf")  # when the stream's time 0 was, by the schedule
+        self._coming: deque[tuple[float, Affect]] = deque(maxlen=_MOST)  # when the transition to it begins
+        self._zero = -float("inf")  # when the stream's time 0 was, in the schedule
         self._latest_start = -float("inf")
         self._reached = -float("inf")
-        self._start = self._span = 0.0  # of the glide that is under way
+        self._start = self._span = 0.0  # of the current transition
         self._older: Affect | None = None
         self._newer: Affect | None = None
 
@@ -75,49 +75,58 @@ class Timeline:
 
     def due(self, now: float) -> list[Affect]:
         """Take out the emissions whose time has come, oldest first."""
-        found = []
+        due = []
         while self._waiting and (self._waiting[0][0] + self.offset <= now or len(self._waiting) > _MOST):
-            found.append(self._waiting.popleft()[1])
-        return found
+            due.append(self._waiting.popleft()[1])
+        return due
 
     def at(self, now: float) -> Affect | None:
-        """The output at this moment: None before the first emission, the last one for as long as no other comes.
+        """The output at this moment: None before the first emission, the last one for as long as no newer one comes.
 
-        It never goes back: a longer offset makes it hold still until that has passed.
+        It never goes back: a longer offset holds it still until that has passed.
         """
         self._reached = max(self._reached, now - self.offset)
         while self._coming and self._coming[0][0] <= self._reached:
             start, affect = self._coming.popleft()
-            # From what is shown: for a stream at its own pace that is the emission before.
-            self._older, self._newer = self._glide(start), affect
+            # From the current output: for a stream at its own pace that is the previous emission.
+            self._older, self._newer = self._blend_at(start), affect
             self._span = min(start - self._start, INTERVAL)
             self._start = start
-        return self._glide(self._reached)
+        return self._blend_at(self._reached)
 
-    def _glide(self, moment: float) -> Affect | None:
+    def _blend_at(self, moment: float) -> Affect | None:
         if self._older is None or self._newer is None or self._span <= 0.0:
             return self._newer
         return blended(self._older, self._newer, (moment - self._start) / self._span)
 
 
 class OutputScheduler:
-    """A sink that passes emissions on to others, as ``controls`` say while it runs.
+    """A sink that passes emissions on to others, according to ``controls``.
 
     Parameters
     ----------
     sinks : each with the rate in Hz (1 to 120) at which it is sent interpolated output, or None for the emissions as
         they are. An interpolated one gets blends of the two last emissions, one emission interval (0.5 s) late; when
         no newer one comes, it goes on getting the last. Channels that are tracked separately are blended separately.
-    controls : ``offset`` makes everything that much later. While ``paused`` nothing goes out, and what was due in
-        that time never does: the output resumes with the present. ``newest`` is set to each emission that comes.
-    clock : seconds, never running back.
+    controls : ``offset`` delays everything. While ``paused`` nothing goes out, and what was due in that time never
+        does: the output resumes with the present. ``newest`` is set to each emission that comes.
+    clock : monotonic, in seconds.
 
-    With no offset an emission that is passed on as it is goes straight through, in the caller's thread. What waits,
-    and interpolated output, has a thread that begins when it is needed first. A sink is never called by both at once.
-    One that raises is logged the first time, counted in ``faults`` each time, and disturbs nobody else. ``unsent`` is
-    how many emissions were not due yet when it was closed.
+    Attributes
+    ----------
+    faults : how many times a sink raised.
+    unsent : how many emissions were not due yet when it was closed.
 
-    Raises InputError for a rate out of range.
+    Raises
+    ------
+    InputError
+        A rate is out of range.
+
+    Notes
+    -----
+    With no offset an emission that is passed on as it is goes straight through, in the caller's thread. Delayed and
+    interpolated output has a thread that begins when it is first needed. A sink is never called by both at once. One
+    that raises is logged the first time, counted each time, and does not affect the others.
     """
 
     def __init__(
@@ -156,7 +165,7 @@ class OutputScheduler:
             self._timelines.setdefault(affect.channel, Timeline()).push(affect, self._clock())
         next_due = self._pass_on()
         if self._thread is None and (self._rated or next_due is not None):
-            self._thread = threading.Thread(target=self._run, name="outlet", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="output scheduler", daemon=True)
             self._thread.start()
         self._wake.set()
 
@@ -168,7 +177,7 @@ class OutputScheduler:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-        self.unsent = sum(each.waiting for each in self._timelines.values()) if self._sinks else 0
+        self.unsent = sum(timeline.waiting for timeline in self._timelines.values()) if self._sinks else 0
         for sink in self._sinks:
             try:
                 sink.close()
@@ -180,7 +189,7 @@ class OutputScheduler:
         frames = dict.fromkeys(self._rated, now)  # when the next one of each rate is due
         while True:
             self._wake.clear()
-            if self._closed:  # asked after clearing: what close() sets in between would be lost, and waited for
+            if self._closed:  # checked after clearing: otherwise what close() sets in between would be lost
                 return
             next_due = self._pass_on()
             now = self._clock()
@@ -188,7 +197,7 @@ class OutputScheduler:
                 if frames[rate] <= now:
                     self._frame(sinks)
                     frames[rate] += 1.0 / rate
-                    if frames[rate] <= now:  # the machine was busy: what was missed is not made up for in a burst
+                    if frames[rate] <= now:  # the machine was busy: missed frames are not sent in a burst
                         frames[rate] = now + 1.0 / rate
             moments = [*frames.values()] if next_due is None else [*frames.values(), next_due]
             if not moments:
@@ -197,7 +206,7 @@ class OutputScheduler:
                 time.sleep(min(left, _LOOK))  # finer than an event's wait, which Windows rounds to 16 ms
 
     def _pass_on(self) -> float | None:
-        """Send what is due to those that take emissions as they are, from either thread; when more will be due."""
+        """Send what is due to the sinks of emissions as they are, from either thread; return when more will be due."""
         with self._passing:
             with self._lock:
                 now, due, moments = self._clock(), [], []
@@ -227,14 +236,14 @@ class OutputScheduler:
         for sink in sinks:
             try:
                 sink.send(affect)
-            except Exception as error:  # noqa: BLE001  a sink may be anyone's code, and the show goes on
+            except Exception as error:  # noqa: BLE001  a sink may be any code, and the session goes on
                 self._fault(sink, error)
 
     def _fault(self, sink: Sink, error: Exception) -> None:
         with self._lock:
             self.faults += 1
-            told = id(sink) in self._reported
+            reported = id(sink) in self._reported
             self._reported.add(id(sink))
-        if not told:
-            words = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
-            log.warning("sink %s: %s (told once, counted from here on)", type(sink).__name__, words)
+        if not reported:
+            reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+            log.warning("sink %s: %s (told once, counted from here on)", type(sink).__name__, reason)

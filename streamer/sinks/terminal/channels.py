@@ -1,4 +1,4 @@
-"""The picture of channels that are tracked separately: a line for each."""
+"""The table of channels that are tracked separately: a line for each."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,15 @@ _SMALLEST = 5  # columns of a gauge
 
 
 def channel_rows(newest: Sequence[Affect], width: int, height: int) -> list[Row]:
-    """A line of titles, then number, mood, valence, arousal and level of each, in ``height`` lines at most, from 2."""
+    """A header line, then number, mood, valence, arousal and level of each, in at most ``height`` lines (2 or more)."""
     fixed = 2 + _NUMBER + _MOOD + 2 * (_VALUE + _GAP) + _GAP
     size = max(_SMALLEST, (width - fixed) // 3)
     titles = f"  {'channel':<{_NUMBER}}{'mood':<{_MOOD}}" + "".join(
         f"{name:<{size + extra}}"
         for name, extra in (("valence", _VALUE + _GAP), ("arousal", _VALUE + _GAP), ("level", 0))
     )
-    room = max(height - 1, 1)
-    shown = list(newest) if len(newest) <= room else list(newest)[: max(room - 1, 0)]
+    available = max(height - 1, 1)
+    shown = list(newest) if len(newest) <= available else list(newest)[: max(available - 1, 0)]
     rows = [text(titles.rstrip(), DIM), *(_row(affect, size) for affect in shown)]
     if len(shown) < len(newest):
         rows.append(text(f"  and {len(newest) - len(shown)} more", DIM))

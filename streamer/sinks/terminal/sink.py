@@ -41,8 +41,8 @@ from .widgets import (
 )
 
 _FRAMES_PER_SECOND = 10
-_EASE = 0.2  # seconds in which the picture glides 63 % of the way to a new emission
-_FLOOR = 0.06  # brightness of nothing, so that the plane stands out from a black terminal
+_EASE = 0.2  # seconds in which the picture covers 63 % of the way to a new emission
+_FLOOR = 0.06  # brightness of an empty cell, so that the plane stands out from a black terminal
 _TRAIL = 12  # emissions: the mean's last six seconds
 _PANEL = 38  # columns of the gauges beside the map
 
@@ -53,8 +53,8 @@ class Terminal:
     Parameters
     ----------
     title : what is being heard, for the first line.
-    status : called at every frame for the lines at the foot, such as where OSC goes and what was lost.
-    unread : called once when standard output is a pipe that nobody reads any more.
+    status : called at every frame for the lines at the bottom, such as where OSC goes and what was lost.
+    unread : called once when standard output is a pipe that is no longer read.
     console : rich's, for tests and pictures; standard output otherwise.
     """
 
@@ -83,11 +83,11 @@ class Terminal:
 
     @property
     def live(self) -> bool:
-        """True while the picture has the screen, so that nothing else may print."""
+        """True while the picture uses the screen, so that nothing else may print."""
         return self._live is not None
 
     def send(self, affect: Affect) -> None:
-        """Show one emission at the next frame, or print its line, unless whoever reads the pipe stopped doing so."""
+        """Show one emission at the next frame, or print its line, unless the pipe is no longer read."""
         if self._closed:
             return
         if self._live is not None:
@@ -102,11 +102,11 @@ class Terminal:
             self._closed = True
             if self._unread is not None:
                 self._unread()
-        except OSError:  # a log on a full disk: its lines are lost, and the show goes on
+        except OSError:  # a log on a full disk: its lines are lost, and the session goes on
             pass
 
     def close(self) -> None:
-        """Give the screen back as it was; may be called twice."""
+        """Restore the screen; may be called twice."""
         self._closed = True
         if self._live is not None:
             live, self._live = self._live, None
@@ -116,14 +116,14 @@ class Terminal:
 def _can_draw(console: Console) -> bool:
     if not console.is_terminal or console.is_dumb_terminal or console.no_color:
         return False
-    return console.encoding.lower().startswith("utf")  # no other has the half blocks
+    return console.encoding.lower().startswith("utf")  # no other encoding has the half blocks
 
 
 def _takes_a_line(file: IO[str]) -> bool:
-    """Whether writing will not wait, as it does for ever for a full pipe: ``valaro listen | less``, left alone."""
+    """Whether writing will not block, as it does for ever on a full pipe such as that of ``valaro listen | less``."""
     try:
         return bool(select.select([], [file.fileno()], [], 0.0)[1])
-    except (OSError, ValueError):  # no file of the system's; Windows can only ask sockets
+    except (OSError, ValueError):  # not a file descriptor; on Windows select only takes sockets
         return True
 
 
@@ -138,9 +138,9 @@ def plain_line(affect: Affect) -> str:
 
 
 class Picture:
-    """A rich renderable of the newest emission: map, marker, trail, gauges, the last minute and the foot.
+    """A rich renderable of the newest emission: map, marker, trail, gauges, the last minute and the status lines.
 
-    Of channels that are tracked separately, it has a line for each.
+    With channels that are tracked separately, it has a line for each instead.
     """
 
     def __init__(
@@ -154,14 +154,14 @@ class Picture:
         self._history: deque[Affect] = deque(maxlen=HISTORY)
         self._exposure = Exposure()
         self._drawn_at = clock()
-        self._heatmap: NDArray[np.float64] | None = None  # what is shown: glides after the newest
+        self._heatmap: NDArray[np.float64] | None = None  # what is shown, on its way to the newest
 
     def take(self, affect: Affect) -> None:
         """Store one emission; called from another thread than the one that draws."""
         if affect.channel is None:
             self._history.append(affect)
         else:
-            self._channels = self._channels | {affect.channel: affect}  # another: the one may be being drawn
+            self._channels = self._channels | {affect.channel: affect}  # new: the old one may be being drawn
         self._newest = affect
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -173,18 +173,18 @@ class Picture:
 
     def _rows(self, width: int, height: int) -> list[Row]:
         affect = self._newest
-        foot = [text(f"  {printable(line)}", DIM) for line in self._status()]
+        status = [text(f"  {printable(line)}", DIM) for line in self._status()]
         if affect is not None and affect.channel is not None:
-            rows = channel_rows(list(self._channels.values()), width, height - 4 - len(foot))
-            return [self._head(affect, width), [], *rows, [], *foot]
-        side = max(6, min(height - 4 - len(foot), (width - _PANEL - 5) // 2))  # the map's height in lines
+            rows = channel_rows(list(self._channels.values()), width, height - 4 - len(status))
+            return [self._head(affect, width), [], *rows, [], *status]
+        side = max(6, min(height - 4 - len(status), (width - _PANEL - 5) // 2))  # the map's height in lines
         left = self._map(affect, side)
         right = self._panel(affect, min(max(width - 2 * side - 7, _PANEL), 60))
         right += [[] for _ in range(len(left) - len(right))]
         rows = [self._head(affect, width)]
         for picture, beside in zip(left, right[: len(left)], strict=True):
             rows.append([Segment("  "), *picture, Segment("   "), *beside])
-        return [*rows, [], *foot]
+        return [*rows, [], *status]
 
     def _head(self, affect: Affect | None, width: int) -> Row:
         right = "listening …" if affect is None else clock_face(affect.time)
@@ -207,7 +207,7 @@ class Picture:
         return [text("▲ energetic".center(columns), DIM), *cells.rows(), text(set_cell_size(below, columns), DIM)]
 
     def _brightness(self, affect: Affect | None, size: int) -> NDArray[np.float64]:
-        """(size, size), first row at the top (high arousal): the picture on its way to the newest emission."""
+        """(size, size) in 0..1, first row at the top (high arousal): the picture on its way to the newest emission."""
         now = self._clock()
         elapsed, self._drawn_at = max(now - self._drawn_at, 0.0), now
         target = np.zeros((SIDE, SIDE)) if affect is None else affect.heatmap
@@ -257,7 +257,7 @@ class Picture:
 
 
 class _Cells:
-    """Half-block pixels with words written over them."""
+    """Half-block pixels with text written over them."""
 
     def __init__(self, brightness: NDArray[np.float64]) -> None:
         # 6 bits a channel: few enough pairs of colours for the cache of styles, too fine to see.

@@ -1,4 +1,4 @@
-"""What the terminal's pictures are put together from: rows of rich's segments."""
+"""Gauges, bars and sparklines: rows of rich's segments."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ VALENCE, AROUSAL = Style(color="#b58cf2"), Style(color="#f28f6b")
 
 
 def printable(words: str) -> str:
-    """A file's name may hold line feeds and escapes, which would break the picture, and bytes that are no text."""
+    """Replace what is not printable: line feeds and escapes in a file's name would break the picture."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
 
 
@@ -50,22 +50,22 @@ def needle(value: float, width: int) -> Row:
 
 def sparkline(values: Sequence[float], width: int, style: Style) -> Row:
     """The last ``HISTORY`` values, the newest at the right, from -0.8 to 0.8, where means of heatmaps move."""
-    each = HISTORY / width
+    per_column = HISTORY / width
     marks = ""
     for column in range(width):
-        end = len(values) - round((width - 1 - column) * each)
-        part = values[max(end - round(each), 0) : max(end, 0)]
+        end = len(values) - round((width - 1 - column) * per_column)
+        part = values[max(end - round(per_column), 0) : max(end, 0)]
         marks += " " if not part else SPARKS[min(max(int((sum(part) / len(part) / 0.8 + 1) * 4), 0), 7)]
     return text(marks, style)
 
 
 def decibels(level: float) -> str:
-    """A level of 0 to 1 (-60 dBFS to full scale) in words."""
+    """A level of 0 to 1 (-60 dBFS to full scale) as text."""
     return "-∞ dB" if level <= 0.0 else f"{60 * (level - 1):.0f} dB"
 
 
 def clock_face(seconds: float) -> str:
-    """A stream's time to a tenth of a second."""
+    """A stream's time as text, to a tenth of a second."""
     minutes, rest = divmod(seconds, 60.0)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"

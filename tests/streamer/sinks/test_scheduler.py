@@ -1,4 +1,4 @@
-"""What stands between the session and the sinks: the timeline without a clock, then the outlet with its thread."""
+"""What stands between the session and the sinks: the timeline without a clock, then the scheduler with its thread."""
 
 import threading
 import time
@@ -221,7 +221,7 @@ def test_a_stream_that_begins_again_is_followed() -> None:
     assert [shown.time for now in (1002.75, 1003.0, 1003.25) if (shown := timeline.at(now))] == [0.5, 0.5, 0.75]
 
 
-# The outlet itself, with a clock that the test turns: its thread looks at it at least every 0.05 s of real time.
+# The scheduler itself, with a clock that the test turns: its thread looks at it at least every 0.05 s of real time.
 
 
 class Clock:
@@ -245,8 +245,8 @@ class Threads(Collect):
 
 
 def threads() -> int:
-    """How many outlets' threads there are; what other tests left behind may end at any moment."""
-    return sum(each.name == "outlet" for each in threading.enumerate())
+    """How many output schedulers' threads there are; what other tests left behind may end at any moment."""
+    return sum(each.name == "output scheduler" for each in threading.enumerate())
 
 
 def seen(sink: Collect) -> list[float]:
@@ -256,75 +256,75 @@ def seen(sink: Collect) -> list[float]:
 def test_with_no_offset_and_no_rate_it_goes_straight_through_without_a_thread() -> None:
     before = threads()
     one, other, controls = Threads(), Threads(), Controls()
-    outlet = OutputScheduler([(one, None), (other, None)], controls)
+    scheduler = OutputScheduler([(one, None), (other, None)], controls)
     for k in range(3):
         affect = neutral(0.5 * k)
-        outlet.send(affect)
+        scheduler.send(affect)
         assert one.affects[-1] is other.affects[-1] is controls.newest is affect
         assert len(one.affects) == k + 1
     assert one.names == {threading.current_thread().name}
     assert threads() == before
-    outlet.close()
-    outlet.close()
-    outlet.send(neutral(9.0))
+    scheduler.close()
+    scheduler.close()
+    scheduler.send(neutral(9.0))
     assert (one.closings, other.closings, len(one.affects)) == (1, 1, 3)
 
 
 def test_an_offset_puts_off_and_may_be_changed_while_it_runs() -> None:
     sink, clock, controls = Threads(), Clock(), Controls(offset=2.0)
-    outlet = OutputScheduler([(sink, None)], controls, clock)
+    scheduler = OutputScheduler([(sink, None)], controls, clock)
     for k in range(6):
-        outlet.send(neutral(0.5 * k))
+        scheduler.send(neutral(0.5 * k))
         clock.now += 0.5
     assert controls.newest is not None
     assert controls.newest.time == 2.5
     wait_for(lambda: len(sink.affects) == 3)  # it is 3.0 s: those of 0.0, 0.5 and 1.0
     controls.offset = 1.0
     wait_for(lambda: len(sink.affects) == 5)
-    assert "outlet" in sink.names
+    assert "output scheduler" in sink.names
     controls.offset = 0.0
-    outlet.send(neutral(3.0))  # nothing overtakes what still waited
+    scheduler.send(neutral(3.0))  # nothing overtakes what still waited
     assert seen(sink) == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
-    outlet.close()
+    scheduler.close()
 
 
 def test_with_its_real_thread_nothing_is_lost_doubled_or_overtaken_while_the_offset_changes() -> None:
     sink, controls = Threads(), Controls()
-    outlet = OutputScheduler([(sink, None), (Collect(), 120.0)], controls)
+    scheduler = OutputScheduler([(sink, None), (Collect(), 120.0)], controls)
     for k in range(600):
         controls.offset = (0.0, 0.002, 0.02, 0.0, 0.05)[k % 5]
-        outlet.send(neutral(0.5 * k))
+        scheduler.send(neutral(0.5 * k))
         time.sleep(0.001 * (k % 3))
     wait_for(lambda: len(sink.affects) >= 600)
-    outlet.close()
+    scheduler.close()
     assert seen(sink) == [0.5 * k for k in range(600)]
     assert len(sink.names) == 2  # some went straight through, some waited
-    assert outlet.faults == 0
+    assert scheduler.faults == 0
 
 
 def test_what_is_not_due_when_it_closes_is_dropped_and_its_thread_ends() -> None:
     sink, clock = Collect(), Clock()
     before = threads()
-    outlet = OutputScheduler([(sink, None)], Controls(offset=30.0), clock)
-    outlet.send(neutral(0.5))
+    scheduler = OutputScheduler([(sink, None)], Controls(offset=30.0), clock)
+    scheduler.send(neutral(0.5))
     assert threads() == before + 1
-    outlet.close()
+    scheduler.close()
     clock.now += 100.0
     assert threads() == before
-    assert (seen(sink), sink.closings, outlet.unsent) == ([], 1, 1)
+    assert (seen(sink), sink.closings, scheduler.unsent) == ([], 1, 1)
 
 
 def test_while_paused_nothing_goes_out_and_it_resumes_with_the_present() -> None:
     sink, fast, clock, controls = Collect(), Collect(), Clock(), Controls()
-    outlet = OutputScheduler([(sink, None), (fast, 60.0)], controls, clock)
-    outlet.send(neutral(0.5))
+    scheduler = OutputScheduler([(sink, None), (fast, 60.0)], controls, clock)
+    scheduler.send(neutral(0.5))
     wait_for(lambda: len(fast.affects) >= 1)
     controls.paused = True
     time.sleep(0.1)  # a frame may have been under way
     count = len(fast.affects)
     for k in range(2, 20):
         clock.now += 0.5
-        outlet.send(neutral(0.5 * k))
+        scheduler.send(neutral(0.5 * k))
     time.sleep(0.1)
     assert seen(sink) == [0.5]
     assert len(fast.affects) == count
@@ -332,94 +332,94 @@ def test_while_paused_nothing_goes_out_and_it_resumes_with_the_present() -> None
     assert controls.newest.time == 9.5  # it listens on
     controls.paused = False
     clock.now += 0.5
-    outlet.send(neutral(10.0))
+    scheduler.send(neutral(10.0))
     assert seen(sink) == [0.5, 10.0]
     wait_for(lambda: len(fast.affects) > count)
     assert fast.affects[count].time >= 9.0  # where the glide to the newest but one began
-    outlet.close()
+    scheduler.close()
 
 
 def test_with_an_offset_it_resumes_with_what_is_due_then() -> None:
     sink, clock, controls = Collect(), Clock(), Controls(offset=2.0)
-    outlet = OutputScheduler([(sink, None)], controls, clock)
+    scheduler = OutputScheduler([(sink, None)], controls, clock)
     controls.paused = True
     for k in range(10):
-        outlet.send(neutral(0.5 * k))
+        scheduler.send(neutral(0.5 * k))
         clock.now += 0.5
     clock.now -= 0.25  # 4.75 s
-    outlet.send(neutral(5.0))  # by now all that was due by 2.75 s is gone
+    scheduler.send(neutral(5.0))  # by now all that was due by 2.75 s is gone
     controls.paused = False
     clock.now += 0.25
     wait_for(lambda: len(sink.affects) >= 1)
     clock.now += 1.0
     wait_for(lambda: len(sink.affects) >= 3)
     assert seen(sink) == [3.0, 3.5, 4.0]
-    outlet.close()
+    scheduler.close()
 
 
 def test_each_sink_has_its_own_rate() -> None:
     slow, fast, clock = Threads(), Threads(), Clock()
     plain = Threads()
-    outlet = OutputScheduler([(slow, 10.0), (fast, 50.0), (plain, None)], Controls(), clock)
-    outlet.send(ramp(0.5))
+    scheduler = OutputScheduler([(slow, 10.0), (fast, 50.0), (plain, None)], Controls(), clock)
+    scheduler.send(ramp(0.5))
     for _ in range(25):
         before = len(fast.affects)
         clock.now += 0.02
         wait_for(lambda before=before: len(fast.affects) > before)
-    outlet.close()
+    scheduler.close()
     assert len(fast.affects) in (25, 26)
     assert 5 <= len(slow.affects) <= 6
     assert len(plain.affects) == 1
-    assert slow.names == fast.names == {"outlet"}
+    assert slow.names == fast.names == {"output scheduler"}
     assert plain.names == {threading.current_thread().name}
 
 
 def test_a_missed_frame_is_not_made_up_for() -> None:
     sink, clock = Collect(), Clock()
-    outlet = OutputScheduler([(sink, 60.0)], Controls(), clock)
-    outlet.send(ramp(0.5))
+    scheduler = OutputScheduler([(sink, 60.0)], Controls(), clock)
+    scheduler.send(ramp(0.5))
     wait_for(lambda: len(sink.affects) == 1)
     clock.now += 600.0
     wait_for(lambda: len(sink.affects) >= 2)
     time.sleep(0.2)
     assert len(sink.affects) == 2
-    outlet.close()
+    scheduler.close()
 
 
 def test_in_real_time_the_frames_run_from_one_emission_to_the_next() -> None:
     sink = Collect()
-    outlet = OutputScheduler([(sink, 60.0)], Controls())
+    scheduler = OutputScheduler([(sink, 60.0)], Controls())
     count = 0
     while not any(time % 0.5 for time in seen(sink)):
         count += 1
         assert count < 100
-        outlet.send(ramp(0.5 * count))
+        scheduler.send(ramp(0.5 * count))
         time.sleep(0.5)
     wait_for(lambda: sink.affects[-1].time == 0.5 * count)
     held = len(sink.affects)
     wait_for(lambda: len(sink.affects) >= held + 3)  # the last is held, and goes on being sent
-    outlet.close()
+    scheduler.close()
     assert seen(sink) == sorted(seen(sink))
     assert sink.affects[-1].time == 0.5 * count
 
 
 def test_channels_wait_and_glide_each_by_itself() -> None:
     sink, fast, clock, controls = Collect(), Collect(), Clock(), Controls(offset=1.0)
-    outlet = OutputScheduler([(sink, None), (fast, 50.0)], controls, clock)
+    scheduler = OutputScheduler([(sink, None), (fast, 50.0)], controls, clock)
     for moment in (0.5, 1.0):
         for channel in (1, 5):
-            outlet.send(replace(ramp(moment + 10 * channel), channel=channel))
+            scheduler.send(replace(ramp(moment + 10 * channel), channel=channel))
         clock.now += 0.5
     assert seen(sink) == []
-    outlet.close()
-    assert outlet.unsent == 4
+    scheduler.close()
+    assert scheduler.unsent == 4
 
-    outlet = OutputScheduler([(sink, None), (fast, 50.0)], Controls(), clock)
-    outlet.send(replace(ramp(10.5), channel=1))
-    outlet.send(replace(ramp(50.5), channel=5))
+    scheduler = OutputScheduler([(sink, None), (fast, 50.0)], Controls(), clock)
+    scheduler.send(replace(ramp(10.5), channel=1))
+    scheduler.send(replace(ramp(50.5), channel=5))
     clock.now += 0.5
-    outlet.send(replace(ramp(11.0), channel=1))
-    outlet.send(replace(ramp(51.0), channel=5))
+    scheduler.send(replace(ramp(11.0), channel=1))
+    scheduler.send(replace(ramp(51.0), channel=5))
     assert [(each.channel, each.time) for each in sink.affects] == [(1, 10.5), (5, 50.5), (1, 11.0), (5, 51.0)]
     clock.now += 0.25
 
@@ -427,7 +427,7 @@ def test_channels_wait_and_glide_each_by_itself() -> None:
         return {(each.channel, round(each.time, 6)) for each in list(fast.affects) if each.time % 0.5}
 
     wait_for(lambda: {(1, 10.75), (5, 50.75)} <= half_way())
-    outlet.close()
+    scheduler.close()
     assert all(10 * (each.channel or 0) < each.time <= 10 * (each.channel or 0) + 1 for each in fast.affects)
 
 
@@ -437,14 +437,14 @@ def test_a_sink_that_fails_disturbs_nobody_and_is_told_once(
 ) -> None:
     broken, sound = FullDisk(), Collect()
     sinks: list[tuple[Sink, float | None]] = [(broken, rate), (sound, rate)]
-    outlet = OutputScheduler(sinks, Controls())
-    while outlet.faults < 3:
-        outlet.send(neutral(0.5))
+    scheduler = OutputScheduler(sinks, Controls())
+    while scheduler.faults < 3:
+        scheduler.send(neutral(0.5))
         time.sleep(0.02)
     wait_for(lambda: len(sound.affects) >= 3)
-    before = outlet.faults
-    outlet.close()
-    assert outlet.faults > before  # closing failed too
+    before = scheduler.faults
+    scheduler.close()
+    assert scheduler.faults > before  # closing failed too
     assert (broken.closings, sound.closings) == (1, 1)
     assert [record.getMessage() for record in caplog.records] == [
         "sink FullDisk: OSError: [Errno 28] No space left on device (told once, counted from here on)"
@@ -459,6 +459,6 @@ def test_a_rate_that_cannot_be_meant_is_refused(rate: float) -> None:
 
 def test_it_may_be_closed_before_anything_was_sent() -> None:
     sink = Collect()
-    outlet = OutputScheduler([(sink, 30.0)], Controls())
-    outlet.close()
+    scheduler = OutputScheduler([(sink, 30.0)], Controls())
+    scheduler.close()
     assert sink.closings == 1
