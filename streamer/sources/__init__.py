@@ -1,4 +1,13 @@
-"""Where sound comes from: an audio input, a file, memory. Each is a :class:`~valaro.streamer.core.protocols.Source`."""
+"""Where sound comes from; each is a :class:`~valaro.streamer.core.protocols.Source`.
+
+- ``base``: The thread and the pacing that sources other than devices share.
+- ``audio_file``: A sound file.
+- ``memory``: Samples in memory.
+- ``microphone``: An audio input, found again after it was lost.
+- ``demo``: The built-in piece of four moods.
+- ``demo_synth``: The synthesizer that plays it.
+- ``devices``: Audio inputs and outputs.
+"""
 
 from .audio_file import AudioFile
 from .memory import Memory

@@ -16,17 +16,28 @@ from .base import ThreadedSource
 log = logging.getLogger(__name__)
 
 SHORTEST = 0.5  # s: one emission
-UNDECODABLE = (soundfile.SoundFileError, RuntimeError, TypeError, ValueError)  # all that soundfile was seen to raise
+UNDECODABLE = (soundfile.SoundFileError, RuntimeError, TypeError, ValueError)  # all that soundfile raises
 
 
 class AudioFile(ThreadedSource):
     """A sound file at its own rate and with all its channels; never more than one block of it is in memory.
 
-    ``paced``: each block comes when it would have sounded, as from a device; otherwise as fast as it is taken.
-    ``block`` is in frames; by default 20 ms paced, as a device would send, and half a second otherwise.
-    Raises AudioFileError, one line, for a path that is missing, no regular file, unreadable, empty, not audio,
-    without decodable sound or shorter than half a second, which is one emission. A file that breaks off later plays to
-    there, and a warning is logged; when that is before half a second, :meth:`blocks` raises AudioFileError.
+    A file that breaks off plays up to there, and a warning is logged; when that is before half a second,
+    :meth:`blocks` raises AudioFileError.
+
+    Parameters
+    ----------
+    path : the file.
+    paced : each block comes when it would have sounded, as from a device; otherwise as fast as it is taken.
+    block : frames of a block; by default 20 ms paced, as a device would send, and half a second otherwise.
+
+    Raises
+    ------
+    AudioFileError
+        The path is missing, not a regular file, unreadable, empty, not audio, without decodable sound or shorter than
+        half a second, which is one emission; one line.
+    ValueError
+        ``block`` is below 1.
     """
 
     def __init__(self, path: str | Path, paced: bool = False, block: int | None = None) -> None:
@@ -39,7 +50,7 @@ class AudioFile(ThreadedSource):
             _require_sound(self._path, sound)
 
     def blocks(self) -> Iterator[Block]:
-        """The file from its beginning, in blocks of ``block`` frames, the last one shorter. Opens it anew each time."""
+        """The file from its beginning, in blocks of ``block`` frames, the last one shorter. Opens it each time."""
         with _open(self._path) as sound:
             played = 0
             broken: BaseException | None = None
@@ -54,7 +65,7 @@ class AudioFile(ThreadedSource):
                 played += len(block)
                 yield block
         seconds = played / self._rate
-        if seconds < SHORTEST:  # its header said more
+        if seconds < SHORTEST:  # its header promised more
             why = "" if broken is None else f" ({_reason(broken)})"
             raise AudioFileError(
                 f"{self._path}: only {seconds:.2f} s of it can be decoded{why}: at least {SHORTEST} s are needed"
@@ -85,10 +96,10 @@ def _open(path: Path) -> soundfile.SoundFile:
 
 def _require_sound(path: Path, sound: soundfile.SoundFile) -> None:
     try:
-        found = len(sound.read(1, dtype="float32", always_2d=True))
+        frames = len(sound.read(1, dtype="float32", always_2d=True))
     except UNDECODABLE as error:
         raise AudioFileError(f"{path}: cannot be decoded ({_reason(error)})") from error
-    if not found:
+    if not frames:
         raise AudioFileError(f"{path}: holds no sound")
     seconds = sound.frames / sound.samplerate
     if seconds < SHORTEST:

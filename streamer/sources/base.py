@@ -1,4 +1,4 @@
-"""What sources that are not devices share: a thread that hands on blocks and waits when there is no room."""
+"""The thread and the pacing that sources other than devices share."""
 
 import threading
 import time
@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator
 
 from ..core.protocols import Block
 
-ROOM_POLL = 0.002  # s between two looks for room; a ring holds a thousand times as much
+ROOM_POLL = 0.002  # s between two checks for space in the ring, which holds a thousand times as much
 
 
 class RealtimePacer:
     """When each block of a recording is due, played as if live.
 
     A block is due when its last sample would have sounded, counted from the start of the recording and not from the
-    block before: waiting too long once is made good, and nothing adds up over hours.
+    block before: a delay is made up for, and errors do not add up over hours.
     """
 
     def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Starts now, on ``clock`` (seconds, never going back)."""
+        """Start now, on ``clock`` (monotonic, in seconds)."""
         self._rate = rate
         self._clock = clock
         self._start = clock()
@@ -29,7 +29,15 @@ class RealtimePacer:
 
 
 class ThreadedSource(ABC):
-    """Base of ``Memory`` and ``AudioFile``: they say what the blocks are, this hands them on from its own thread."""
+    """Base of ``Memory`` and ``AudioFile``: they give the blocks, this passes them on from its own thread.
+
+    Parameters
+    ----------
+    name : what a person would call it.
+    rate : samples per second.
+    channels : of each block.
+    paced : each block comes when it would have sounded; otherwise as fast as it is taken.
+    """
 
     live = False
 
@@ -93,7 +101,7 @@ class ThreadedSource(ABC):
         """The sound from its beginning, as float32 blocks (n, channels)."""
 
     def start(self, write: Callable[[Block], int]) -> None:
-        """Hand the blocks to ``write`` from a thread of its own; what finds no room is offered again. Once only."""
+        """Pass the blocks to ``write`` from a thread of its own; what does not fit is offered again. Once only."""
         if self._thread is not None or self._stopping.is_set():
             raise RuntimeError(f"{self._name}: a source is started once")
         self._thread = threading.Thread(target=self._feed, args=(write,), name=f"source {self._name}", daemon=True)
@@ -114,15 +122,15 @@ class ThreadedSource(ABC):
                 sent += len(block)
                 if pace is not None:
                     self._stopping.wait(max(0.0, pace.remaining(sent)))
-                if not self._hand_on(block, write):
+                if not self._write_all(block, write):
                     return
-        except Exception as error:  # noqa: BLE001  the thread's last words: whoever runs the session raises it
+        except Exception as error:  # noqa: BLE001  the session raises it
             self._failure = error
         finally:
             self._finished.set()
 
-    def _hand_on(self, block: Block, write: Callable[[Block], int]) -> bool:
-        """Write all of ``block``, waiting for room; False when asked to stop."""
+    def _write_all(self, block: Block, write: Callable[[Block], int]) -> bool:
+        """Write all of ``block``, waiting for space; False when asked to stop."""
         while not self._stopping.is_set():
             block = block[write(block) :]
             if not len(block):

@@ -1,6 +1,6 @@
-"""The band that plays the demo piece: plucked strings (Karplus-Strong), wavetables, bells, drums, and a room.
+"""The synthesizer of the demo piece: plucked strings (Karplus-Strong), wavetables, bells, drums, and a reverb.
 
-Each voice has what its model has and a bare oscillator lacks: a hammer, a breath, a bow, two strings that beat.
+Each voice has what a bare oscillator lacks: a hammer, a breath, a bow, two strings that beat.
 """
 
 import numpy as np
@@ -22,7 +22,14 @@ _VOWELS = {
 
 
 class Synthesizer:
-    """Places notes on a track of ``seconds`` at ``rate``; times in seconds, pitches as MIDI numbers (A4 = 69)."""
+    """Places notes on a track of ``seconds`` at ``rate``; times in seconds, pitches as MIDI numbers (A4 = 69).
+
+    Parameters
+    ----------
+    rate : samples per second.
+    seconds : length of the track.
+    chance : the source of all random numbers.
+    """
 
     def __init__(self, rate: int, seconds: float, chance: RandomState) -> None:
         self.chance = chance
@@ -31,19 +38,26 @@ class Synthesizer:
         self._strings: dict[tuple[float, float], Sound] = {}
 
     def mix(self, reverb: float, air: float, drive: float) -> Sound:
-        """The track as it comes from the desk, of root mean square 1, without offset.
+        """Mix the track.
 
-        reverb: 0..1, how much of a room of about two seconds.
-        air: the room's own noise and the tape's, over the music (root mean squares).
-        drive: how hard it is pressed into the tape's curve: 0 leaves it as it is.
+        Parameters
+        ----------
+        reverb : 0..1, the share of a reverb of about two seconds.
+        air : background noise relative to the music (ratio of root mean squares).
+        drive : tape saturation: 0 leaves the sound as it is.
+
+        Returns
+        -------
+        ndarray
+            The track, of root mean square 1, without offset.
         """
         seconds = 2.2
         t = self._time(seconds)
-        room = self.chance.standard_normal(len(t)) * np.exp(-6.9 * t / seconds) * np.minimum(t / 0.01, 1.0)
-        room = _lowpass(room, 4000 / self._rate)
-        room /= np.sqrt(np.sum(room**2))
-        size = 1 << (len(self._track) + len(room)).bit_length()
-        wet = np.fft.irfft(np.fft.rfft(self._track, size) * np.fft.rfft(room, size), size)[: len(self._track)]
+        impulse = self.chance.standard_normal(len(t)) * np.exp(-6.9 * t / seconds) * np.minimum(t / 0.01, 1.0)
+        impulse = _lowpass(impulse, 4000 / self._rate)
+        impulse /= np.sqrt(np.sum(impulse**2))
+        size = 1 << (len(self._track) + len(impulse)).bit_length()
+        wet = np.fft.irfft(np.fft.rfft(self._track, size) * np.fft.rfft(impulse, size), size)[: len(self._track)]
         sound = (1 - reverb) * self._track + reverb * wet
         sound /= _level(sound)
         noise = self.chance.standard_normal(len(sound))
@@ -55,7 +69,7 @@ class Synthesizer:
         return sound / _level(sound)
 
     def struck(self, at: float, pitch: float, seconds: float, gain: float) -> None:
-        """A soft piano: a felted hammer, two strings a little apart, of which the high partials die first."""
+        """A soft piano: a felted hammer, two slightly detuned strings, whose high partials decay first."""
         t = self._time(seconds + 0.2)
         frequency = _hertz(pitch)
         sound = np.zeros(len(t))
@@ -68,7 +82,7 @@ class Synthesizer:
         self._place(at, gain / 2 * sound * self._envelope(len(t), 0.006, 0.2))
 
     def bowed(self, at: float, pitch: float, seconds: float, gain: float) -> None:
-        """Two string players a little apart who swell in a second, with a slow vibrato and the rosin's noise."""
+        """Two slightly detuned string players with a slow attack and vibrato, and the noise of the bow."""
         t = self._time(seconds)
         frequency = _hertz(pitch)
         envelope = self._envelope(len(t), 1.0, min(0.5, seconds / 3))
@@ -81,9 +95,9 @@ class Synthesizer:
     def sung(
         self, at: float, pitch: float, seconds: float, gain: float, vowels: str = "oa", rough: float = 0.0
     ) -> None:
-        """A voice that goes from one vowel to another ("aeiou"), with a consonant's breath before them.
+        """A voice that goes from one vowel to another ("aeiou"), after a breathy consonant.
 
-        ``rough`` (0..1) lets the cords rattle, until it screams.
+        ``rough`` (0..1) adds roughness, up to a scream.
         """
         t = self._time(seconds)
         frequency = _hertz(pitch)
@@ -136,7 +150,7 @@ class Synthesizer:
         self._place(at, gain * sound * np.exp(-1.5 * t) * self._envelope(len(t), 0.005, 0.04))
 
     def pluck(self, at: float, pitch: float, seconds: float, gain: float) -> None:
-        """A plucked string: noise in a loop of one period, averaged at every turn (Karplus & Strong, 1983)."""
+        """A plucked string: noise in a loop of one period, averaged in every cycle (Karplus & Strong, 1983)."""
         key = (pitch, seconds)
         if key not in self._strings:
             self._strings[key] = self._string(_hertz(pitch), seconds)
@@ -196,7 +210,7 @@ class Synthesizer:
         for turn in turns:
             turn[:] = loop
             loop = 0.498 * (loop + np.concatenate([loop[-1:], loop[:-1]]))
-        # The average delays by half a sample a turn, and a period is a whole number: read at the speed that tunes it.
+        # The average delays by half a sample a cycle, and a period is a whole number: resample to the right pitch.
         step = frequency * (period + 0.5) / self._rate
         reading = np.arange(length) * step
         string = turns.ravel()
@@ -221,7 +235,7 @@ class Synthesizer:
         return noise / _level(noise)
 
     def _burst(self, seconds: float, cutoff: float) -> Sound:
-        """Such noise, dying away."""
+        """Noise as in :meth:`_noise` that decays."""
         return self._noise(seconds, cutoff) * np.exp(-5 * self._time(seconds) / seconds)
 
     def _partials(self, frequency: float, most: int, fall: float) -> Sound:
@@ -243,11 +257,11 @@ def _wave(turns: Sound, weights: Sound) -> Sound:
 
 
 def _vowel(hertz: Sound, name: str) -> Sound:
-    """How much of each frequency the mouth lets through: its formants grow wider and weaker upwards."""
-    heard = np.full(len(hertz), 0.04)
+    """The vocal tract's gain at each frequency: higher formants are wider and weaker."""
+    gain = np.full(len(hertz), 0.04)
     for order, formant in enumerate(_VOWELS[name]):
-        heard += 0.6**order / (1 + ((hertz - formant) / (90 + 50 * order)) ** 2)
-    return heard
+        gain += 0.6**order / (1 + ((hertz - formant) / (90 + 50 * order)) ** 2)
+    return gain
 
 
 def _hertz(pitch: float) -> float:

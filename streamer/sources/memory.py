@@ -1,4 +1,4 @@
-"""Sound that is in memory already: for tests, for embedding, and for pieces made in code."""
+"""Samples in memory as a source: for tests, for embedding, and for pieces made in code."""
 
 from collections.abc import Iterator
 
@@ -11,9 +11,20 @@ from .base import ThreadedSource
 
 
 class Memory(ThreadedSource):
-    """Samples (n,) or (n, channels) at ``rate``, handed on in blocks of ``block`` frames, as fast as they are taken.
+    """Samples in memory, passed on in blocks.
 
-    ``paced``: as if live. Raises InputError for another shape, a rate or a block size below 1.
+    Parameters
+    ----------
+    samples : (n,) or (n, channels).
+    rate : samples per second.
+    block : frames of a block.
+    paced : each block comes when it would have sounded; otherwise as fast as it is taken.
+    name : what a person would call it.
+
+    Raises
+    ------
+    InputError
+        Another shape, or a rate or block size below 1.
     """
 
     def __init__(

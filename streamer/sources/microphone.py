@@ -1,4 +1,4 @@
-"""Sound from an audio input, whatever happens to it: a process that can be thrown away captures, this one watches."""
+"""Sound from an audio input, whatever happens to it: a disposable process captures, this one watches it."""
 
 import logging
 import threading
@@ -20,64 +20,74 @@ from .devices.identity import Identity
 
 log = logging.getLogger(__name__)
 
-TICK = 0.05  # s between two looks while nothing comes, and between two pieces of silence
-PATIENCE = 0.7  # s without a block after which silence stands in for it; blocks come every few to 100 ms
-STALL = 4.0  # s without a block after which the input is opened anew; a sound server's first may take two
+TICK = 0.05  # s between two checks while nothing comes, and between two pieces of silence
+PATIENCE = 0.7  # s without a block after which silence replaces it; blocks come every few to 100 ms
+STALL = 4.0  # s without a block after which the input is reopened; a sound server's first block may take two
 FIRST, LAST = 0.25, 5.0  # s from a loss to the first attempt, then twice as long each time, and at most
-STEADY = 2.0  # s of sound after which the next loss is a new one, and not the same again
-PIECE = 0.25  # s of silence that are written at once; the ring behind holds some of these
-MOST_HELD = 8  # processes that a driver does not let go; each attempt might add one, for months
-BREATH = 0.02  # s between such pieces, in which the engine keeps up
+STEADY = 2.0  # s of sound after which the next loss counts as a new one
+PIECE = 0.25  # s of silence that are written at once; the ring holds several of these
+MOST_HELD = 8  # processes that a driver keeps from ending; each attempt might add one, for months
+BREATH = 0.02  # s between such pieces, so that the engine keeps up
 
 
 class Microphone:
     """An audio input at its native rate, in blocks of the device's own size.
 
-    ``device``: a name or part of one, an index, or None for the system's default. ``channels``: which ones, counted
-    from 1, in the order wanted; None takes all, up to eight (the engine mixes them to mono), and the first two of a
-    device that offers more. Raises DeviceError, one line that says what to do, when PortAudio is missing, there is no
-    input, or none or several answer to the name; InputError for channels that it does not have. :meth:`start` raises
-    DeviceError when it is busy or refuses.
+    Parameters
+    ----------
+    device : a name or part of one, an index, or None for the system's default.
+    channels : which ones, counted from 1, in the order wanted; None takes all, up to eight (the engine mixes them to
+        mono), and the first two of a device that offers more.
 
-    From then on nothing ends it but :meth:`stop`. When no sound comes (unplugged, the sound server died or hangs, the
-    driver hangs) silence takes its place at the pace of the monotonic clock, ``lost`` is true, and the input is looked
-    for by the name that it had and opened again, at once, then less and less often, every five seconds at least. It
-    may come back under another index or card number, at another rate, which is resampled, or with other channels,
-    which are mapped. Each loss and each return is logged once.
+    Raises
+    ------
+    DeviceError
+        PortAudio is missing, there is no input, or none or several match the name; one line that says what to do. So
+        does :meth:`start` when the input is busy or cannot be opened.
+    InputError
+        The input does not have these channels.
+
+    Notes
+    -----
+    Once started, only :meth:`stop` ends it. When no sound comes (unplugged, the sound server died or hangs, the driver
+    hangs) silence replaces it at the pace of the monotonic clock, ``lost`` is true, and the input is looked for by its
+    name and opened again, at once, then less and less often, every five seconds at least. It may come back under
+    another index or card number, at another rate, which is resampled, or with other channels, which are mapped. Each
+    loss and each return is logged once.
     """
 
     live = True
 
     def __init__(self, device: str | int | None = None, channels: Sequence[int] | None = None) -> None:
         self._capture: Capture | None = listing.start_capture()
-        weakref.finalize(self, self._capture.end)  # one that is never started leaves no process behind either
+        weakref.finalize(self, self._capture.end)  # leaves no process behind when it is never started
         try:
             inputs, default = listing.read_listing(listing.answer(self._capture))
-            # The sound server is asked only for what looks like its own, because it takes a process.
+            # The sound server is asked only for what looks like one of its monitors, because that takes a process.
             monitor = isinstance(device, str) and device.casefold().endswith(".monitor")
             self._device = listing.find(device, listing.with_monitors(inputs) if monitor else inputs, default)
             self._picks, self._opened = choose(self._device, channels)
         except BaseException:
             self._capture.end()
             raise
-        self._held: list[Capture] = []  # thrown away, and held by a driver
+        self._held: list[Capture] = []  # discarded, but kept from ending by a driver
         self._identity = Identity(self._device, inputs)
-        self._fit = FormatAdapter(self._device, self.rate, self._picks, self._opened)
-        self._timeline = GapFiller(self.rate)
+        self._format = FormatAdapter(self._device, self.rate, self._picks, self._opened)
+        self._gaps = GapFiller(self.rate)
         self._quiet_block = np.zeros((max(1, round(PIECE * self.rate)), self.channels), dtype=np.float32)
         self._write: Callable[[Block], int] | None = None
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
         self._failure: BaseException | None = None
         self._reading = True  # whether the capture was opened
-        self._waited = 0.0  # s that its next word was waited for
+        self._waited = 0.0  # s that its next message was waited for
         self._last = self._since = self._retry = 0.0  # when the last block came, the loss, the next attempt
         self._delay = FIRST
         self._steady_at = 0.0
         self._lost = False
         self._losses = self._filled = 0
-        self._faults = [0, 0, 0]  # of captures that are gone
-        self._counts = [0, 0, 0]  # of this one
+        self._faults = [0, 0, 0]  # of previous captures
+        self._counts = [0, 0, 0]  # of the current one
 
     @property
     def name(self) -> str:
@@ -96,7 +106,7 @@ class Microphone:
 
     @property
     def lost(self) -> bool:
-        """Whether silence stands in for the input now."""
+        """Whether silence replaces the input now."""
         return self._lost
 
     @property
@@ -106,7 +116,7 @@ class Microphone:
 
     @property
     def filled(self) -> int:
-        """Frames of silence that stood in for it so far."""
+        """Frames of silence that replaced the input so far."""
         return self._filled
 
     @property
@@ -116,7 +126,7 @@ class Microphone:
 
     @property
     def flag_counts(self) -> dict[str, int]:
-        """The device's faults by kind: sound that was lost before it came here (twice), and gaps that were filled."""
+        """The device's faults by kind: overflows, underflows and blocks that the capture process dropped."""
         total = [old + new for old, new in zip(self._faults, self._counts, strict=True)]
         return dict(zip(("input overflow", "input underflow", "block dropped"), total, strict=True))
 
@@ -127,7 +137,7 @@ class Microphone:
 
     @property
     def failure(self) -> BaseException | None:
-        """None, unless a defect ended the watching."""
+        """The defect that ended the thread, if any."""
         return self._failure
 
     @property
@@ -136,26 +146,33 @@ class Microphone:
         return self._over.is_set()
 
     def start(self, write: Callable[[Block], int]) -> None:
-        """Open the device and have a thread call ``write``. Once only. DeviceError when it is busy or refuses."""
+        """Open the device and have a thread call ``write``. Once only.
+
+        Raises
+        ------
+        DeviceError
+            The input is busy or cannot be opened.
+        RuntimeError
+            It was started or stopped before.
+        """
         if self._thread is not None or self._over.is_set() or self._capture is None:
             raise RuntimeError(f"{self.name}: a source is started once")
         assert self._device.index is not None
-        self._capture.open(self._device.index, self._fit.channels, self._fit.rate)
-        told = listing.answer(self._capture)
-        if "fault" in told:
+        self._capture.open(self._device.index, self._format.channels, self._format.rate)
+        answer = listing.answer(self._capture)
+        if "fault" in answer:
             self.stop()
-            raise refusal(self.name, told["fault"], told["code"])
+            raise refusal(self.name, answer["fault"], answer["code"])
         self._write = write
         self._last = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"source {self.name}", daemon=True)
         self._thread.start()
-        if (wanted := pulseaudio.source()) is not None and self._device.host_api == "ALSA":
-            threading.Thread(
-                target=self._watch, args=(pulseaudio.PulseSourceWatch(wanted),), name="pinned", daemon=True
-            ).start()
+        if (source := pulseaudio.source()) is not None and self._device.host_api == "ALSA":
+            watch = pulseaudio.PulseSourceWatch(source)
+            threading.Thread(target=self._watch, args=(watch,), name="pulse source", daemon=True).start()
 
     def stop(self) -> None:
-        """Close the device; may be called twice, and before ``start``. A driver that hangs in it is left to itself."""
+        """Close the device; may be called twice, and before ``start``. A driver that hangs is not waited for."""
         self._over.set()
         if self._thread is not None:
             self._thread.join()
@@ -167,12 +184,12 @@ class Microphone:
         try:
             while not self._over.is_set():
                 self._step()
-        except Exception as error:  # noqa: BLE001  the thread's last words: whoever runs the session raises it
+        except Exception as error:  # noqa: BLE001  the session raises it
             self._failure = error
             self._over.set()
 
     def _step(self) -> None:
-        """Take what the capture says, or look after it when it says nothing."""
+        """Take the capture's next message, or check on it when there is none."""
         if self._capture is None:
             self._over.wait(TICK)
             if time.monotonic() >= self._retry:
@@ -180,31 +197,31 @@ class Microphone:
         else:
             began = time.monotonic()
             try:
-                self._take(self._capture.news.get(timeout=TICK))
+                self._take(self._capture.messages.get(timeout=TICK))
                 self._waited = 0.0
             except Empty:
-                # Not by the clock: a program that was suspended would see its own pause, and not what waits for it.
+                # Not by the clock: a program that was suspended would count its own pause, though messages wait for it.
                 self._waited += min(time.monotonic() - began, 2 * TICK)
-                self._look_after()
+                self._check_silent_capture()
         if self._lost:
-            self._silence(self._timeline.silence(time.monotonic()))
+            self._silence(self._gaps.silence(time.monotonic()))
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Sound):
-            self._hear(message)
+            self._take_sound(message)
         elif message is None:
             self._give_up("the process that reads it ended")
         elif "fault" in message:
             self._give_up(message["fault"])
         elif "inputs" in message:
-            self._find(message)
+            self._reopen(message)
         else:
             self._reading = True
 
-    def _hear(self, sound: Sound) -> None:
+    def _take_sound(self, sound: Sound) -> None:
         self._last = sound.at
         self._counts = [sound.overflows, sound.underflows, sound.dropped]
-        missing = self._timeline.heard(self._fit.seconds(sound.samples), sound.at)
+        missing = self._gaps.heard(self._format.seconds(sound.samples), sound.at)
         if missing is None:
             return
         self._silence(missing)
@@ -215,10 +232,10 @@ class Microphone:
         elif sound.at >= self._steady_at:
             self._delay = FIRST
         assert self._write is not None
-        self._write(self._fit.block(sound.samples))
+        self._write(self._format.block(sound.samples))
 
     def _silence(self, frames: int) -> None:
-        """Write so many frames of silence, not faster than the engine hears them."""
+        """Write so many frames of silence, not faster than the engine takes them."""
         assert self._write is not None
         self._filled += frames
         while frames > 0 and not self._over.is_set():
@@ -228,14 +245,14 @@ class Microphone:
             if frames:
                 self._over.wait(BREATH)
 
-    def _look_after(self) -> None:
-        """The capture says nothing: it may take its time, but not for ever."""
+    def _check_silent_capture(self) -> None:
+        """Decide, by how long the capture has sent nothing, whether the input is lost."""
         if not self._reading:
             if self._waited > LIMIT:
                 self._give_up("it does not answer")
         elif self._waited > STALL:
             self._give_up("it sends nothing")
-        elif self._waited > PATIENCE and self._timeline.begun:
+        elif self._waited > PATIENCE and self._gaps.begun:
             self._lose("it sends nothing")
 
     def _lose(self, why: str) -> None:
@@ -243,11 +260,11 @@ class Microphone:
             self._lost = True
             self._losses += 1
             self._since = self._last
-            # Numbered, or the next within a minute would be held back as a repeat, and its return be told alone.
+            # Numbered: otherwise the next one within a minute would be suppressed as a repeat.
             log.warning("audio input %r is lost (%s): looking for it (loss %d)", self.name, why, self._losses)
 
     def _give_up(self, why: str) -> None:
-        """Throw the capture away, and try again later."""
+        """Discard the capture, and try again later."""
         self._lose(why)
         self._discard()
         self._retry = time.monotonic() + self._delay
@@ -264,7 +281,7 @@ class Microphone:
     def _attempt(self) -> None:
         self._reading = False
         self._waited = 0.0
-        self._held = [each for each in self._held if each.running]
+        self._held = [capture for capture in self._held if capture.running]
         if len(self._held) >= MOST_HELD:
             self._give_up("a driver holds the processes that read it")
             return
@@ -273,24 +290,24 @@ class Microphone:
         except OSError as error:
             self._give_up(f"no process can be started for it: {error}")
 
-    def _find(self, told: dict[str, Any]) -> None:
-        found = self._identity.find(listing.read_listing(told)[0])
-        if found is None or found.index is None or self._capture is None:
+    def _reopen(self, message: dict[str, Any]) -> None:
+        device = self._identity.find(listing.read_listing(message)[0])
+        if device is None or device.index is None or self._capture is None:
             self._give_up("it is not there")
             return
-        self._fit = FormatAdapter(found, self.rate, self._picks, self._opened)
-        self._capture.open(found.index, self._fit.channels, self._fit.rate)
+        self._format = FormatAdapter(device, self.rate, self._picks, self._opened)
+        self._capture.open(device.index, self._format.channels, self._format.rate)
 
     def _watch(self, watch: pulseaudio.PulseSourceWatch) -> None:
         while not self._over.is_set():
             capture = self._capture
             if capture is not None and self._reading and watch.strayed(capture.pid):
-                capture.news.put({"fault": "the sound server put another in its place"})
+                capture.messages.put({"fault": "the sound server put another in its place"})
             self._over.wait(pulseaudio.LOOK)
 
 
 def refusal(name: str, reason: str, code: int | None) -> DeviceError:
-    """What it means in one line when the input ``name`` does not open, by PortAudio's reason and code."""
+    """The error, in one line, when the input ``name`` does not open, by PortAudio's reason and code."""
     if code == -9985:  # paDeviceUnavailable
         return DeviceError(f"audio input {name!r} is busy: close the program that uses it, or choose another input")
     return DeviceError(f"audio input {name!r} refuses to open ({reason}): see `valaro devices` for others")

@@ -1,4 +1,4 @@
-"""The sound of an input as it is now, made into that which it gave when the session began."""
+"""Adapts a device's present rate and channels to those that it had when the session began."""
 
 from collections.abc import Sequence
 
@@ -9,34 +9,47 @@ from ...core.protocols import Block
 from ...errors import InputError
 from .listing import AudioInput
 
-MIX_LIMIT = 8  # channels: beyond it, a sound server that offers any number, or a stage box of which 1-2 are the mix
+MIX_LIMIT = 8  # channels: more are a sound server that offers any number, or a stage box whose channels 1-2 are the mix
 
 
 def choose(device: AudioInput, channels: Sequence[int] | None) -> tuple[list[int] | None, int]:
     """Which columns of the device's blocks to keep (None: all of them), and how many channels to open.
 
-    ``channels`` counts from 1; None takes all, and the first two of a device that offers very many. InputError for
-    channels that it does not have.
+    Parameters
+    ----------
+    device : the input.
+    channels : counted from 1; None takes all, and the first two of a device that offers more than MIX_LIMIT.
+
+    Raises
+    ------
+    InputError
+        The device does not have these channels.
     """
     if channels is None:
         return None, device.channels if device.channels <= MIX_LIMIT else 2
-    wrong = [each for each in channels if not 1 <= each <= device.channels]
+    wrong = [number for number in channels if not 1 <= number <= device.channels]
     if wrong or not channels:
         which = ", ".join(map(str, wrong)) or "none"
         raise InputError(f"audio input {device.name!r} has channels 1 to {device.channels}, not {which}")
-    return [each - 1 for each in channels], max(channels)
+    return [number - 1 for number in channels], max(channels)
 
 
 class FormatAdapter:
-    """Blocks of ``device`` as it is now, at ``rate`` samples per second and with the channels of the session.
+    """Converts blocks of ``device`` as it is now to the session's rate and channels.
 
-    ``picks`` and ``opened`` are what :func:`choose` gave for the session. Another rate is resampled. Where the device
-    has not as many channels any more, each channel of the session is the mean of those that it has.
+    Another rate is resampled. Where the device has fewer channels than before, each channel of the session is the mean
+    of those that it has.
+
+    Parameters
+    ----------
+    device : the input as it is now.
+    rate : the session's samples per second.
+    picks, opened : what :func:`choose` gave for the session.
     """
 
     def __init__(self, device: AudioInput, rate: int, picks: list[int] | None, opened: int) -> None:
-        self.channels = opened if opened <= device.channels else choose(device, None)[1]  # to be opened now
-        self.rate = device.rate  # to be opened at
+        self.channels = opened if opened <= device.channels else choose(device, None)[1]  # to open now
+        self.rate = device.rate  # to open at
         self._picks = picks
         self._wanted = opened if picks is None else len(picks)
         self._fewer = self.channels < opened

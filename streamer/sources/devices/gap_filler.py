@@ -1,21 +1,21 @@
-"""Where a live stream stands against the clock, so that silence can stand in for what does not come."""
+"""How much silence replaces missing sound, so that a live stream keeps up with the clock."""
 
-SLACK = 0.5  # s between two blocks beyond which something is missing; less is the wobble of their arrival
-AHEAD = 0.1  # s that a block may come early while what was missing may still come
-SETTLING = 1.0  # s in which that may be
-LONGEST = 10.0  # s filled at once at most: beyond it, it was not the input that paused, but this program or the machine
+SLACK = 0.5  # s between two blocks beyond which something is missing; less is jitter
+AHEAD = 0.1  # s that a block may come early while missing sound may still arrive
+SETTLING = 1.0  # s in which that is possible
+LONGEST = 10.0  # s filled at once at most: a longer gap was a pause of this program or machine, not of the input
 
 
 class GapFiller:
-    """How much silence makes the stream's time go on with the clock's, at ``rate`` frames per second of the stream.
+    """How many frames of silence keep the stream's time at the clock's, at ``rate`` frames per second.
 
     While sound flows, the device's clock is the stream's: nothing is added or taken. All times are in seconds, on one
-    clock that never goes back.
+    monotonic clock.
     """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._until: float | None = None  # the moment that the stream has come to; None before its first frame
+        self._until: float | None = None  # the time up to which the stream is filled; None before its first frame
         self._settled = 0.0
         self._silent = False
 
@@ -25,9 +25,9 @@ class GapFiller:
         return self._until is not None
 
     def heard(self, seconds: float, at: float) -> int | None:
-        """A block of so many seconds came ``at`` this time: the frames of silence to put before it.
+        """Take a block of so many seconds that came ``at`` this time; return the frames of silence to put before it.
 
-        None: leave it out, for silence has stood in for it already.
+        None: leave the block out, for silence has replaced it already.
         """
         if self._until is None:
             self._until = at
@@ -45,7 +45,7 @@ class GapFiller:
         return round(min(max(missing, 0.0), LONGEST) * self._rate)
 
     def silence(self, now: float) -> int:
-        """Nothing comes: the frames of silence that are due ``now``."""
+        """The frames of silence that are due ``now``, while nothing comes."""
         if self._until is None:
             self._until = now
         self._until = max(self._until, now - LONGEST)

@@ -1,4 +1,4 @@
-"""Which input is the one that was lost: found by its name, for indices and card numbers change."""
+"""Finds a lost input again by its name, for indices and card numbers change."""
 
 import re
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ _NUMBERS = re.compile(r"(?<=\(hw:)\d+(?=,)|(?<=\()\d+- ")
 
 
 class Identity:
-    """What is known of an input among ``inputs`` at its first opening, to find it and no other ever after."""
+    """The identity of an input among ``inputs`` when it was first opened, to find it and no other later."""
 
     def __init__(self, known: AudioInput, inputs: Sequence[AudioInput]) -> None:
         self._name, self._host_api = known.name, known.host_api
         namesakes = self._of_name(inputs)
-        self._namesakes, self._place = len(namesakes), namesakes.index(known)
-        self._alone = len(self._of_kind(inputs)) == 1
+        self._namesakes, self._position = len(namesakes), namesakes.index(known)
+        self._is_unique = len(self._of_kind(inputs)) == 1
 
     def find(self, inputs: Sequence[AudioInput]) -> AudioInput | None:
         """The same input in a new list, or None.
@@ -26,13 +26,14 @@ class Identity:
         """
         namesakes = self._of_name(inputs)
         if namesakes:
-            return namesakes[self._place] if len(namesakes) == self._namesakes else None
+            return namesakes[self._position] if len(namesakes) == self._namesakes else None
         similar = self._of_kind(inputs)
-        return similar[0] if self._alone and len(similar) == 1 else None
+        return similar[0] if self._is_unique and len(similar) == 1 else None
 
     def _of_name(self, inputs: Sequence[AudioInput]) -> list[AudioInput]:
-        return [each for each in inputs if (each.name, each.host_api) == (self._name, self._host_api)]
+        return [device for device in inputs if (device.name, device.host_api) == (self._name, self._host_api)]
 
     def _of_kind(self, inputs: Sequence[AudioInput]) -> list[AudioInput]:
         kind = _NUMBERS.sub("", self._name)
-        return [each for each in inputs if _NUMBERS.sub("", each.name) == kind and each.host_api == self._host_api]
+        same_api = [device for device in inputs if device.host_api == self._host_api]
+        return [device for device in same_api if _NUMBERS.sub("", device.name) == kind]

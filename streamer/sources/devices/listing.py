@@ -1,4 +1,4 @@
-"""Which audio inputs and MIDI outputs this machine has, and what to pass on the command line to get them."""
+"""The audio inputs of this machine, and the one that a name means."""
 
 import shlex
 import shutil
@@ -16,7 +16,7 @@ LOOPBACK_WORDS = (
     *("monitor of", ".monitor", "loopback", "stereo mix", "what u hear"),  # PulseAudio, WASAPI, Windows drivers
     *("blackhole", "soundflower", "background music", "cable output", "voicemeeter"),  # virtual cables
 )
-# Windows lists one device under up to four of these; the first are those that give the native rate and the full name.
+# Windows lists one device under up to four of these; the first give the native rate and the full name.
 PREFERRED_APIS = ("Windows WASAPI", "Windows WDM-KS", "Windows DirectSound", "MME")
 MISSING = "the PortAudio library is missing: install it (apt install libportaudio2, or brew install portaudio)"
 MME_NAME = 31  # characters that MME keeps of a device's name
@@ -24,10 +24,17 @@ MME_NAME = 31  # characters that MME keeps of a device's name
 
 @dataclass(frozen=True, slots=True)
 class AudioInput:
-    """One input. ``index`` is PortAudio's, None for a sound server's monitor, which is reached through another input.
+    """One audio input.
 
-    ``channels``: how many it offers; ``rate``: its native samples per second; ``is_loopback``: it carries what the
-    computer plays; ``use``: what to type.
+    Parameters
+    ----------
+    index : PortAudio's; None for a sound server's monitor, which is reached through another input.
+    name : the device's name.
+    host_api : PortAudio's name of the system's audio interface.
+    channels : how many it offers.
+    rate : its native samples per second.
+    is_loopback : whether it carries what the computer plays.
+    use : the command to type.
     """
 
     index: int | None
@@ -40,26 +47,30 @@ class AudioInput:
 
 
 def inputs() -> list[AudioInput]:
-    """All audio inputs: PortAudio's, then the sound server's monitor sources. DeviceError as in :func:`listing`."""
+    """All audio inputs: PortAudio's, then the sound server's monitor sources. Raises as :func:`listing`."""
     return with_monitors(listing()[0])
 
 
-def with_monitors(found: list[AudioInput]) -> list[AudioInput]:
+def with_monitors(devices: list[AudioInput]) -> list[AudioInput]:
     """These inputs of PortAudio's and the sound server's monitor sources."""
-    # Without this plugin there is no way to a monitor; with it a server is up, so that asking does not start one.
-    return found + (monitor_sources() if any(each.name == "pulse" for each in found) else [])
+    # Without this plugin no monitor can be opened; with it a server is running, so that asking does not start one.
+    return devices + (monitor_sources() if any(device.name == "pulse" for device in devices) else [])
 
 
 def default_index() -> int | None:
-    """PortAudio's default input; None when it has none. DeviceError as in :func:`listing`."""
+    """PortAudio's default input; None when it has none. Raises as :func:`listing`."""
     return listing()[1]
 
 
 def listing() -> tuple[list[AudioInput], int | None]:
     """PortAudio's inputs as they are now, in its order, and the index of the default one.
 
-    Another process asks, as PortAudio gives one process the same answer for ever. DeviceError when PortAudio is missing
-    or does not answer.
+    A new process asks, since PortAudio never updates the list within a process.
+
+    Raises
+    ------
+    DeviceError
+        PortAudio is missing or does not answer.
     """
     capture = start_capture()
     try:
@@ -69,7 +80,7 @@ def listing() -> tuple[list[AudioInput], int | None]:
 
 
 def start_capture() -> Capture:
-    """A new process for an input. DeviceError when there cannot be one."""
+    """A new process for an input. Raises DeviceError when it cannot be started."""
     try:
         return Capture()
     except OSError as error:
@@ -77,36 +88,36 @@ def start_capture() -> Capture:
 
 
 def answer(capture: Capture) -> dict[str, Any]:
-    """What ``capture`` tells next, waited for; a ``fault`` if it ended or takes too long."""
+    """The next message of ``capture``, waited for; a ``fault`` if it ended or takes too long."""
     try:
-        told = capture.news.get(timeout=LIMIT)
+        message = capture.messages.get(timeout=LIMIT)
     except Empty:
         return {"fault": f"no answer within {LIMIT:g} s", "code": None}
-    return told if isinstance(told, dict) else {"fault": "it went away", "code": None}
+    return message if isinstance(message, dict) else {"fault": "it went away", "code": None}
 
 
-def read_listing(told: dict[str, Any]) -> tuple[list[AudioInput], int | None]:
-    """What a capture process told first, as in :func:`listing`. DeviceError when it is a fault."""
-    if told.get("fault") == NO_LIBRARY:
+def read_listing(message: dict[str, Any]) -> tuple[list[AudioInput], int | None]:
+    """The first message of a capture process, read as :func:`listing` returns it. Raises DeviceError for a fault."""
+    if message.get("fault") == NO_LIBRARY:
         raise DeviceError(MISSING)
-    if "fault" in told:
+    if "fault" in message:
         raise DeviceError(
-            f"the audio inputs cannot be listed ({told['fault']}): restart the sound server, or look again"
+            f"the audio inputs cannot be listed ({message['fault']}): restart the sound server, or look again"
         )
-    found = [
+    devices = [
         AudioInput(
-            **each, is_loopback=is_loopback(each["name"]), use=f"valaro listen --device {shlex.quote(each['name'])}"
+            **entry, is_loopback=is_loopback(entry["name"]), use=f"valaro listen --device {shlex.quote(entry['name'])}"
         )
-        for each in told["inputs"]
+        for entry in message["inputs"]
     ]
-    default = told["default"]
-    return found, default if isinstance(default, int) and default >= 0 else None
+    default = message["default"]
+    return devices, default if isinstance(default, int) and default >= 0 else None
 
 
 def portaudio() -> Any:
-    """The sounddevice module; DeviceError when the PortAudio library is not installed.
+    """The sounddevice module. Raises DeviceError when the PortAudio library is not installed.
 
-    The first import makes PortAudio list the devices, once for the life of the process.
+    The first import has PortAudio list the devices, once for the life of the process.
     """
     try:
         with quiet_stderr():
@@ -153,50 +164,54 @@ def _monitor(line: str) -> AudioInput | None:
         return None
 
 
-def find(wanted: str | int | None, found: Sequence[AudioInput], default: int | None = None) -> AudioInput:
-    """The input that ``wanted`` means among ``found``.
+def find(wanted: str | int | None, devices: Sequence[AudioInput], default: int | None = None) -> AudioInput:
+    """The input that ``wanted`` means among ``devices``.
 
     None: the ``default`` index, else the first. A name, regardless of case, with or without ", host API" after it: the
-    one of exactly that name; then a number or its digits: that index; then the only one that contains the name. Raises
-    DeviceError, one line with what there is, when none or several answer to it.
+    one of exactly that name; then a number or its digits: that index; then the only one that contains the name.
+
+    Raises
+    ------
+    DeviceError
+        None or several match; one line with the inputs that are there.
     """
-    usable = [each for each in found if each.index is not None]
+    usable = [device for device in devices if device.index is not None]
     if not usable:
         raise DeviceError("no audio input was found: connect one or start the sound server, then try `valaro devices`")
     if wanted is None:
-        return next((each for each in usable if each.index == default), usable[0])
+        return next((device for device in usable if device.index == default), usable[0])
     matches = _matches(wanted, usable)
     if len(matches) == 1:
         return matches[0]
     if matches:
         raise DeviceError(f"{wanted!r} could mean {_names(matches)}: give more of the name, or the index")
-    for each in found:
-        if isinstance(wanted, str) and each.index is None and wanted.casefold() == each.name.casefold():
-            raise DeviceError(f"{each.name} is a monitor of the sound server: run `{each.use}`")
+    for device in devices:
+        if isinstance(wanted, str) and device.index is None and wanted.casefold() == device.name.casefold():
+            raise DeviceError(f"{device.name} is a monitor of the sound server: run `{device.use}`")
     raise DeviceError(f"no audio input is called {wanted!r}; there are {_names(usable)} (see `valaro devices`)")
 
 
 def _matches(wanted: str | int, usable: Sequence[AudioInput]) -> list[AudioInput]:
     text = str(wanted).casefold().strip()
-    names = [(each, each.name.casefold(), f"{each.name}, {each.host_api}".casefold()) for each in usable]
-    exact = [each for each, name, full in names if isinstance(wanted, str) and text in (name, full)]
+    names = [(device, device.name.casefold(), f"{device.name}, {device.host_api}".casefold()) for device in usable]
+    exact = [device for device, name, full in names if isinstance(wanted, str) and text in (name, full)]
     if exact or not text:
         return _one_per_device(exact)
     if text.isdecimal():  # before parts of names, or 2 could mean every "2i2"
-        return [each for each in usable if str(each.index) == text]
-    return _one_per_device([each for each, _, full in names if text in full])
+        return [device for device in usable if str(device.index) == text]
+    return _one_per_device([device for device, _, full in names if text in full])
 
 
 def _one_per_device(matches: list[AudioInput]) -> list[AudioInput]:
     """On Windows the same device under several host APIs counts once, under the best of them."""
-    same = len({each.name[:MME_NAME] for each in matches}) == 1
-    apis = [each.host_api for each in matches]
+    same = len({device.name[:MME_NAME] for device in matches}) == 1
+    apis = [device.host_api for device in matches]
     if not same or len(set(apis)) < len(apis) or not set(apis) <= set(PREFERRED_APIS):
         return matches
-    return [min(matches, key=lambda each: PREFERRED_APIS.index(each.host_api))]
+    return [min(matches, key=lambda device: PREFERRED_APIS.index(device.host_api))]
 
 
 def _names(devices: Sequence[AudioInput]) -> str:
-    names = [each.name for each in devices]
-    apis = [f" ({each.host_api})" if names.count(each.name) > 1 else "" for each in devices]
-    return ", ".join(f"{each.index} {each.name!r}{api}" for each, api in zip(devices, apis, strict=True))
+    names = [device.name for device in devices]
+    apis = [f" ({device.host_api})" if names.count(device.name) > 1 else "" for device in devices]
+    return ", ".join(f"{device.index} {device.name!r}{api}" for device, api in zip(devices, apis, strict=True))

@@ -1,4 +1,4 @@
-"""Sound out of the loudspeakers, so that a person can say what it feels like."""
+"""Plays sound on the default output, for a person to rate it."""
 
 import time
 from typing import Any
@@ -10,12 +10,18 @@ from ...errors import DeviceError
 from .listing import portaudio
 
 FADE = 0.05  # s at both ends: an excerpt does not begin with a click
-LATENCY = 0.2  # s: nobody waits for it, and a busy machine does not stutter
+LATENCY = 0.2  # s: latency does not matter here, and a busy machine does not stutter
 _PATIENCE = 10.0  # s beyond twice the sound's length until an output counts as stuck
 
 
 class Player:
-    """The system's default audio output. Raises DeviceError, one line, when there is none."""
+    """The system's default audio output.
+
+    Raises
+    ------
+    DeviceError
+        There is none.
+    """
 
     def __init__(self) -> None:
         self._library: Any = portaudio()
@@ -27,11 +33,16 @@ class Player:
         self._channels = min(2, device["max_output_channels"])
 
     def play(self, samples: NDArray[np.float32], rate: int) -> None:
-        """Play samples (n, channels) at ``rate`` to their end; full scale is ±1. DeviceError when the output fails.
+        """Play samples (n, channels) at ``rate`` to their end; full scale is ±1.
 
         Drivers may print on file descriptor 2 meanwhile.
+
+        Raises
+        ------
+        DeviceError
+            The output fails.
         """
-        sound = self._fitted(samples, rate)
+        sound = self._converted(samples, rate)
         deadline = time.monotonic() + 2 * len(sound) / self._rate + _PATIENCE
         try:
             self._library.play(sound, self._rate, latency=LATENCY)
@@ -45,8 +56,8 @@ class Player:
         finally:
             self._library.stop(ignore_errors=True)
 
-    def _fitted(self, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-        """At the output's own rate, which it always takes, in stereo or mono as it has it, faded at both ends."""
+    def _converted(self, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+        """Convert to the output's own rate and to its stereo or mono, and fade both ends."""
         import soxr
 
         sound = samples if samples.shape[1] == self._channels else samples.mean(axis=1, keepdims=True)

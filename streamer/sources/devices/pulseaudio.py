@@ -1,6 +1,6 @@
-"""A source of the sound server that is asked for by name, PULSE_SOURCE, and no other.
+"""Notices when the sound server moves a stream away from the source that PULSE_SOURCE names.
 
-When a source goes, PulseAudio moves its streams to another, says nothing, and does not move them back.
+When a source goes, PulseAudio silently moves its streams to another, and does not move them back.
 """
 
 import os
@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 
-LOOK = 5.0  # s between two looks: each costs some 4 ms
+LOOK = 5.0  # s between two checks, which take some 4 ms
 
 
 def source() -> str | None:
@@ -22,12 +22,12 @@ class PulseSourceWatch:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._right: str | None = None  # the source's number when a stream was last seen on it
+        self._number: str | None = None  # the source's number when a stream was last seen on it
 
     def strayed(self, pid: int) -> bool:
-        """Ask the server where the process ``pid`` records from; False also when it does not say."""
+        """Ask the server where the process ``pid`` records from; False also when it does not answer."""
         number = recorded(_pactl("list", "source-outputs"), pid)
-        if number is None or number == self._right:
+        if number is None or number == self._number:
             return False
         name = {
             fields[0]: fields[1]
@@ -35,24 +35,24 @@ class PulseSourceWatch:
             if len(fields := line.split("\t")) > 1
         }.get(number)
         if name == self._source:
-            self._right = number
-        # A server that calls it something else than PULSE_SOURCE does has not moved it.
-        return name is not None and name != self._source and self._right is not None
+            self._number = number
+        # A server whose name for the source differs from PULSE_SOURCE has not moved the stream.
+        return name is not None and name != self._source and self._number is not None
 
 
 def recorded(listing: str, pid: int) -> str | None:
-    """The number of the source that the process records from, by pactl's list of source outputs; None: it does not."""
-    for each in listing.split("Source Output #")[1:]:
-        owner = re.search(r'application\.process\.id = "(\d+)"', each)
-        place = re.search(r"^\s*Source: (\d+)$", each, re.MULTILINE)
-        if owner is not None and place is not None and int(owner[1]) == pid:
-            return place[1]
+    """The number of the source that the process records from, by pactl's list of source outputs; None: from none."""
+    for output in listing.split("Source Output #")[1:]:
+        owner = re.search(r'application\.process\.id = "(\d+)"', output)
+        source_number = re.search(r"^\s*Source: (\d+)$", output, re.MULTILINE)
+        if owner is not None and source_number is not None and int(owner[1]) == pid:
+            return source_number[1]
     return None
 
 
-def _pactl(*words: str) -> str:
+def _pactl(*arguments: str) -> str:
     try:
-        command, environment = ["pactl", *words], os.environ | {"LC_ALL": "C"}
+        command, environment = ["pactl", *arguments], os.environ | {"LC_ALL": "C"}
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, errors="replace", timeout=3, check=True
         ).stdout

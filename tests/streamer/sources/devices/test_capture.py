@@ -37,42 +37,42 @@ needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pr
 
 @needs_proc
 def test_it_says_what_there_is_and_ends_by_itself_when_it_is_let_go(capture: Capture) -> None:
-    told = capture.news.get(timeout=PATIENCE)
+    told = capture.messages.get(timeout=PATIENCE)
     assert isinstance(told, dict)
     assert set(told) == {"inputs", "default"}
     assert capture.end(PATIENCE)
-    assert capture.news.get(timeout=PATIENCE) is None
+    assert capture.messages.get(timeout=PATIENCE) is None
     assert not alive(capture.pid)
     assert capture.end()  # again
 
 
 def test_what_does_not_open_is_a_fault_and_then_the_end(capture: Capture) -> None:
-    capture.news.get(timeout=PATIENCE)
+    capture.messages.get(timeout=PATIENCE)
     capture.open(9_999, 2, 48_000)
-    told = capture.news.get(timeout=PATIENCE)
+    told = capture.messages.get(timeout=PATIENCE)
     assert isinstance(told, dict)
     assert set(told) == {"fault", "code"}
-    assert capture.news.get(timeout=PATIENCE) is None
+    assert capture.messages.get(timeout=PATIENCE) is None
     capture.open(0, 2, 48_000)  # nobody is there: nothing happens
 
 
 @needs_proc
 def test_signals_for_the_show_are_not_for_it_but_it_can_be_killed(capture: Capture) -> None:
-    capture.news.get(timeout=PATIENCE)
+    capture.messages.get(timeout=PATIENCE)
     for each in (signal.SIGINT, signal.SIGTERM):
         os.kill(capture.pid, each)
     assert os.getsid(capture.pid) == capture.pid  # Ctrl-C does not even reach it
     capture.open(9_999, 2, 48_000)
-    assert isinstance(capture.news.get(timeout=PATIENCE), dict)  # it still answers
+    assert isinstance(capture.messages.get(timeout=PATIENCE), dict)  # it still answers
 
 
 @needs_proc
 @pytest.mark.parametrize("patience", [0.0, CLOSING])
 def test_one_that_hangs_is_ended_by_force(capture: Capture, patience: float) -> None:
-    capture.news.get(timeout=PATIENCE)
+    capture.messages.get(timeout=PATIENCE)
     os.kill(capture.pid, signal.SIGSTOP)
     assert not capture.end(patience)
-    assert capture.news.get(timeout=PATIENCE) is None
+    assert capture.messages.get(timeout=PATIENCE) is None
     assert not alive(capture.pid)
 
 
@@ -80,7 +80,7 @@ PARENT = """
 import time
 from valaro.streamer.sources.devices.capture import Capture
 capture = Capture()
-capture.news.get()
+capture.messages.get()
 print(capture.pid, flush=True)
 time.sleep(600)
 """
@@ -119,7 +119,7 @@ def read(pipe: io.BytesIO) -> list[Sound]:
 
 
 def test_blocks_pass_in_order_and_what_finds_no_room_is_counted() -> None:
-    blocks, pipe = Blocks(room=20), io.BytesIO()
+    blocks, pipe = Blocks(capacity=20), io.BytesIO()
     for number in range(4):
         blocks.take(bytes([number] * 8), 1, None, FAULTY if number == 1 else CLEAN)
     blocks.closing = True
@@ -136,7 +136,7 @@ def test_blocks_pass_in_order_and_what_finds_no_room_is_counted() -> None:
 
 @pytest.mark.parametrize("cut", [0, 1, 5, 20, 44])
 def test_a_message_that_breaks_off_is_the_end(cut: int) -> None:
-    blocks, pipe = Blocks(room=100), io.BytesIO()
+    blocks, pipe = Blocks(capacity=100), io.BytesIO()
     blocks.take(bytes(8), 1, None, CLEAN)
     blocks.closing = True
     blocks.end()
