@@ -56,7 +56,7 @@ class AtomicFile:
 
 
 def reason(fault: BaseException) -> str:
-    """Why the system refused, in its own words."""
+    """The system's own description of a fault, in lower case."""
     return (getattr(fault, "strerror", None) or str(fault) or type(fault).__name__).lower()
 
 

@@ -191,7 +191,7 @@ class Session:
             for sink in self._sinks:
                 try:
                     sink.send(affect)
-                except Exception as error:  # noqa: BLE001  a sink may be anyone's code, and the show goes on
+                except Exception as error:  # noqa: BLE001  a sink may be any code, and the session goes on
                     self._fault(sink, error)
 
     def _fault(self, sink: Sink, error: Exception) -> None:

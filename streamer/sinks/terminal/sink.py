@@ -262,7 +262,7 @@ class _Cells:
     def __init__(self, brightness: NDArray[np.float64]) -> None:
         # 6 bits a channel: few enough pairs of colours for the cache of styles, too fine to see.
         self._pixels = colours(brightness) & 0xFC  # (2 * lines, columns, 3)
-        self._words: dict[tuple[int, int], tuple[str, tuple[int, int, int]]] = {}
+        self._letters: dict[tuple[int, int], tuple[str, tuple[int, int, int]]] = {}
 
     def write(self, line: int, column: int, words: str, ink: tuple[int, int, int], strength: float = 0.75) -> None:
         """Write over the picture in white, or in black where the picture is light."""
@@ -272,7 +272,7 @@ class _Cells:
             under = self._under(line, column + k)
             chosen = np.array(ink if under @ (0.299, 0.587, 0.114) < 140 else (20, 10, 30))
             mixed = under + (chosen - under) * strength
-            self._words[line, column + k] = letter, (int(mixed[0]) & 0xFC, int(mixed[1]) & 0xFC, int(mixed[2]) & 0xFC)
+            self._letters[line, column + k] = letter, (int(mixed[0]) & 0xFC, int(mixed[1]) & 0xFC, int(mixed[2]) & 0xFC)
 
     def rows(self) -> list[Row]:
         """Lines of segments."""
@@ -281,12 +281,12 @@ class _Cells:
     def _row(self, line: int) -> Iterator[Segment]:
         upper, lower = self._pixels[2 * line].tolist(), self._pixels[2 * line + 1].tolist()
         for column, (above, below) in enumerate(zip(upper, lower, strict=True)):
-            word = self._words.get((line, column))
-            if word is None or word[0] == " ":
+            letter = self._letters.get((line, column))
+            if letter is None or letter[0] == " ":
                 yield Segment("▀", _style(*above, *below))
             else:
                 under = self._under(line, column)
-                yield Segment(word[0], _style(*word[1], *(int(x) & 0xFC for x in under)))
+                yield Segment(letter[0], _style(*letter[1], *(int(x) & 0xFC for x in under)))
 
     def _under(self, line: int, column: int) -> NDArray[np.float64]:
         return self._pixels[2 * line : 2 * line + 2, column].mean(axis=0)
