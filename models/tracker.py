@@ -182,7 +182,7 @@ class TrackerState(NamedTuple):
     decoders: DecoderMemory
     heatmap: NDArray[np.float64]  # (121,) at the last emission
     vector: NDArray[np.float32]  # (texture.SIZE,) at the last block
-    judge: ActivityState  # whether it is music; where the bundle has no activity classifier, all sound is
+    activity: ActivityState  # whether it is music; where the bundle has no activity classifier, all sound is
     past: tuple[tuple[DecoderMemory, TopicState], ...]  # of the last emissions that were taken for music
 
 
@@ -226,7 +226,7 @@ class Tracker:
             decoders=self._decoders.init(),
             heatmap=self._decoders.neutral,
             vector=_NO_SOUND,
-            judge=activity.init(),
+            activity=activity.init(),
             past=(),
         )
 
@@ -250,14 +250,14 @@ class Tracker:
         return self._policy == "pass" or belief.verdict == MUSIC
 
     def _topics(self, state: TrackerState, vector: NDArray[np.float32], weight: float) -> TopicState:
-        if self._gate_open(state.judge):
+        if self._gate_open(state.activity):
             return self._decoders.topics(state.topics, vector[None, :], np.array([weight]))
         if self._policy == "hold":
             return state.topics
         return self._bundle.topics.step(state.topics, np.zeros((1, state.topics.mass.size)), np.zeros(1))
 
     def _emit(self, state: TrackerState, weight: float) -> TrackerState:
-        belief, memory, topics, past = state.judge, state.decoders, state.topics, state.past
+        belief, memory, topics, past = state.activity, state.decoders, state.topics, state.past
         classifier = self._bundle.activity_classifier
         if classifier is not None:
             belief = classifier.step(belief, state.vector, weight)
@@ -277,7 +277,7 @@ class Tracker:
             active=False,
             decoders=memory,
             heatmap=pooled_heatmap(self._pool, memory.log_heatmaps, evidence.theta, memory.presence, neutral),
-            judge=belief,
+            activity=belief,
             past=past,
         )
 

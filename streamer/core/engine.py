@@ -179,4 +179,4 @@ class Engine:
     def _activity(self) -> Activity:
         if not self._active.any():
             return "silence"
-        return _CLASSES[self._state.judge.verdict]
+        return _CLASSES[self._state.activity.verdict]

@@ -131,11 +131,6 @@ class Microphone:
         return dict(zip(("input overflow", "input underflow", "block dropped"), total, strict=True))
 
     @property
-    def block_age(self) -> float:
-        """Seconds since the last block, or since the start before the first; 0 while not started."""
-        return time.monotonic() - self._last if self._thread is not None else 0.0
-
-    @property
     def failure(self) -> BaseException | None:
         """The defect that ended the thread, if any."""
         return self._failure

@@ -31,7 +31,7 @@ def chords(seconds: float, seed: int = 0) -> F32:
 
 
 def rush(seconds: float) -> F32:
-    """White noise: what the judge of these tests calls noise."""
+    """White noise: what the classifier of these tests calls noise."""
     return 0.1 * np.random.default_rng(3).standard_normal(round(seconds * RATE)).astype(np.float32)
 
 
@@ -50,8 +50,8 @@ def followed(tracker: Tracker, samples: F32, state: TrackerState | None = None) 
 
 
 @cache
-def judged() -> Bundle:
-    """A judge along the line from the chords' texture to that of the noise."""
+def classified() -> Bundle:
+    """A classifier along the line from the chords' texture to that of the noise."""
     tracker = Tracker(full_bundle())
     one, other = (followed(tracker, sound)[0][-1].vector for sound in (chords(10), rush(10)))
     scale = np.abs(other - one) + np.float32(1.0)
@@ -60,10 +60,10 @@ def judged() -> Bundle:
     output[0, [MUSIC, NOISE]] = -5.0, 5.0
     centre, slope = 0.85 * one + 0.15 * other, 4 * direction / (direction**2).sum()
     never_speech = np.array([0.0, -20.0, 0.0], dtype=np.float32)
-    judge = ActivityClassifier(
+    classifier = ActivityClassifier(
         centre.astype(np.float32), scale, slope, np.zeros(1, dtype=np.float32), output, never_speech
     )
-    return replace(full_bundle(), activity_classifier=judge)
+    return replace(full_bundle(), activity_classifier=classifier)
 
 
 PIECE = np.concatenate([chords(6), rush(12), chords(6, seed=2)])
@@ -72,11 +72,11 @@ CHANGE, BACK = 12, 36  # emissions
 
 @cache
 def heard(policy: Policy) -> tuple[list[TrackerState], F64]:
-    return followed(Tracker(judged(), policy=policy), PIECE)
+    return followed(Tracker(classified(), policy=policy), PIECE)
 
 
 def verdicts(states: list[TrackerState]) -> list[int]:
-    return [state.judge.verdict for state in states]
+    return [state.activity.verdict for state in states]
 
 
 def noticed() -> int:
@@ -92,22 +92,22 @@ def test_the_sound_of_these_tests_is_told_apart_within_three_seconds() -> None:
         assert told[BACK + 6 :] == [MUSIC] * (len(told) - BACK - 6)
 
 
-def test_passing_through_is_having_no_judge() -> None:
+def test_passing_through_is_having_no_classifier() -> None:
     _, plain = followed(Tracker(full_bundle()), PIECE)
     np.testing.assert_array_equal(heard("pass")[1], plain)
 
 
 @pytest.mark.parametrize("policy", ["drift", "hold"])
-def test_music_alone_is_heard_as_without_a_judge(policy: Policy) -> None:
+def test_music_alone_is_heard_as_without_a_classifier(policy: Policy) -> None:
     _, plain = followed(Tracker(full_bundle()), PIECE)
     np.testing.assert_array_equal(heard(policy)[1][: noticed()], plain[: noticed()])
 
 
 def test_drifting_fades_to_the_neutral_heatmap_by_the_half_life() -> None:
-    rest = Tracker(judged()).heatmap(Tracker(judged()).init())
+    rest = Tracker(classified()).heatmap(Tracker(classified()).init())
     rows = heard("drift")[1]
     states = heard("drift")[0]
-    half = round(judged().half_life * RATE / EMISSION)
+    half = round(classified().half_life * RATE / EMISSION)
     for start in (noticed(), noticed() + 3):
         assert states[start + half].decoders.presence == pytest.approx(states[start].decoders.presence / 2)
     assert np.abs(rows[BACK - 1] - rest).sum() < 0.5 * np.abs(rows[CHANGE - 1] - rest).sum()
@@ -125,11 +125,11 @@ def test_holding_stays_with_what_the_music_said_before_the_noise() -> None:
 
 def test_a_pause_in_the_noise_is_held_too_and_drifts_as_the_noise_does() -> None:
     paused = np.concatenate([chords(6), rush(6), silence(3), rush(3)])
-    _, rows = followed(Tracker(judged(), policy="hold"), paused)
+    _, rows = followed(Tracker(classified(), policy="hold"), paused)
     np.testing.assert_array_equal(rows[noticed() :], np.broadcast_to(rows[-1], rows[noticed() :].shape))
-    states, _ = followed(Tracker(judged()), paused)
+    states, _ = followed(Tracker(classified()), paused)
     presence = [state.decoders.presence for state in states[noticed() :]]
-    np.testing.assert_allclose([b / a for a, b in pairwise(presence)], 2 ** (-EMISSION / RATE / judged().half_life))
+    np.testing.assert_allclose([b / a for a, b in pairwise(presence)], 2 ** (-EMISSION / RATE / classified().half_life))
 
 
 def alike(one: Any, other: Any) -> bool:
@@ -150,7 +150,7 @@ def test_the_decoders_go_on_from_the_music_that_they_heard_last() -> None:
 
 @pytest.mark.parametrize("policy", ["drift", "hold"])
 def test_what_another_remembered_carries_the_verdict(policy: Policy) -> None:
-    tracker = Tracker(judged(), policy=policy)
+    tracker = Tracker(classified(), policy=policy)
     states, rows = heard(policy)
     template = tracker.init()
     resumed = restored(template, snapshot(template, states[20]))
@@ -159,5 +159,5 @@ def test_what_another_remembered_carries_the_verdict(policy: Policy) -> None:
     assert verdicts([resumed]) == [NOISE]
 
 
-def test_the_vector_is_of_the_size_that_the_judge_is_told() -> None:
+def test_the_vector_is_of_the_size_that_the_classifier_is_given() -> None:
     assert heard("drift")[0][0].vector.shape == (texture.SIZE,)

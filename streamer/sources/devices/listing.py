@@ -57,11 +57,6 @@ def with_monitors(devices: list[AudioInput]) -> list[AudioInput]:
     return devices + (monitor_sources() if any(device.name == "pulse" for device in devices) else [])
 
 
-def default_index() -> int | None:
-    """PortAudio's default input; None when it has none. Raises as :func:`listing`."""
-    return listing()[1]
-
-
 def listing() -> tuple[list[AudioInput], int | None]:
     """PortAudio's inputs as they are now, in its order, and the index of the default one.
 
