@@ -76,20 +76,20 @@ def calibrate(
         from ..listeners.active_learning import QuestionSelector
 
         bundle = load_bundle(model)
-        found = _gathered(pieces, bundle, decoder or DEFAULT_DECODER)
-        if not found:
+        moments = _candidates(pieces, bundle, decoder or DEFAULT_DECODER)
+        if not moments:
             raise InputError("there is no moment to ask about: none of it sounds for 5 s on end")
-        known = QuestionSelector(
-            found, bundle, store.ratings(listener, unreadable=lambda fault: tell(f"{fault}; left out"))
+        selector = QuestionSelector(
+            moments, bundle, store.ratings(listener, unreadable=lambda fault: tell(f"{fault}; left out"))
         )
 
         def keep(moment: "Moment", valence: float, arousal: float) -> None:
-            store.add(listener, valence, arousal, moment.heard, time=moment.time, source="cli")
-            known.rate(moment, valence, arousal)
+            store.add(listener, valence, arousal, moment.evidence, time=moment.time, source="cli")
+            selector.rate(moment, valence, arousal)
 
         player = None if silent else _player(demo=not music)
-        _ask(known, pieces, count, player, keep)
-        typer.echo(_learnt(listener, store.count(listener), known))
+        _ask(selector, pieces, count, player, keep)
+        typer.echo(_estimate_text(listener, store.count(listener), selector))
 
 
 def _pieces(music: Sequence[Path]) -> "dict[str, ThreadedSource]":
@@ -103,16 +103,16 @@ def _pieces(music: Sequence[Path]) -> "dict[str, ThreadedSource]":
         return {"": Memory(demo_piece(DEMO_RATE), DEMO_RATE, name="the built-in piece")}
     paths: dict[Path, bool] = {}  # and whether it was named itself
     for path in music:
-        inside = _inside(path) if path.is_dir() else None
+        inside = _sound_files(path) if path.is_dir() else None
         if inside is not None and not inside:
             raise InputError(f"{path}: there is no sound file in this folder")
-        paths |= {each: False for each in inside or [] if each not in paths} if inside else {path: True}
-    every = list(paths)
-    if len(every) > MOST_FILES:
-        every = [every[index * len(every) // MOST_FILES] for index in range(MOST_FILES)]
+        paths |= {file: False for file in inside or [] if file not in paths} if inside else {path: True}
+    chosen = list(paths)
+    if len(chosen) > MOST_FILES:
+        chosen = [chosen[index * len(chosen) // MOST_FILES] for index in range(MOST_FILES)]
         tell(f"{MOST_FILES} of {len(paths)} files are heard, spread over all of them")
     pieces: dict[str, ThreadedSource] = {}
-    for path in every:
+    for path in chosen:
         try:
             pieces[str(path)] = AudioFile(path)
         except AudioFileError as fault:
@@ -122,7 +122,7 @@ def _pieces(music: Sequence[Path]) -> "dict[str, ThreadedSource]":
     return pieces
 
 
-def _inside(folder: Path) -> list[Path]:
+def _sound_files(folder: Path) -> list[Path]:
     """The sound files of a folder and all folders in it, by their names; hidden ones, as macOS leaves them, not."""
     return sorted(
         path
@@ -131,28 +131,28 @@ def _inside(folder: Path) -> list[Path]:
     )
 
 
-def _gathered(pieces: "dict[str, ThreadedSource]", bundle: "Bundle", decoder: str) -> "list[Moment]":
+def _candidates(pieces: "dict[str, ThreadedSource]", bundle: "Bundle", decoder: str) -> "list[Moment]":
     """Hear all pieces, under a line that says how far it is. Raises BundleError for a decoder that is not there."""
     from rich.console import Console
     from rich.text import Text
 
     from ..app.console import tell
     from ..errors import AudioFileError
-    from ..listeners.active_learning import askable
+    from ..listeners.active_learning import candidates
 
     bundle.pool(decoder)
-    found: list[Moment] = []
+    moments: list[Moment] = []
     with Console(stderr=True).status("") as line:
         for number, (file, sound) in enumerate(pieces.items(), start=1):
-            which = f"hearing {number} of {len(pieces)}: {_shown(sound.name)}"
+            which = f"hearing {number} of {len(pieces)}: {_printable(sound.name)}"
             emissions = _emissions(sound, bundle, decoder, MOST_SECONDS / len(pieces))
             try:
-                found += askable(
+                moments += candidates(
                     file, emissions, lambda time, which=which: line.update(Text(f"{which} {_clock(time)}"))
                 )
             except AudioFileError as fault:
                 tell(f"{fault}; it is left out")
-    return found
+    return moments
 
 
 def _emissions(
@@ -162,14 +162,14 @@ def _emissions(
     from ..core.engine import Engine
     from ..core.signals import between_steps
 
-    ear = EvidenceRecorder(bundle)
-    engine = Engine(bundle, sound.rate, decoder, ear)
+    recorder = EvidenceRecorder(bundle)
+    engine = Engine(bundle, sound.rate, decoder, recorder)
     with between_steps() as let_signals_through:
         for block in sound.blocks():
             for affect in engine.push(block):
                 if affect.time > seconds:
                     return
-                yield affect, ear.history.at(affect.time)
+                yield affect, recorder.history.at(affect.time)
             let_signals_through()
 
 
@@ -187,7 +187,7 @@ def _player(*, demo: bool) -> "Player | None":
 
 
 def _ask(
-    known: "QuestionSelector",
+    selector: "QuestionSelector",
     pieces: "dict[str, ThreadedSource]",
     count: int,
     player: "Player | None",
@@ -197,20 +197,20 @@ def _ask(
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")  # bytes that are no text are no answer, and no fault either
     typer.echo("Valence: -1 unpleasant, 1 pleasant. Arousal: -1 calm, 1 excited.")
-    given = 0
-    while given < count:
-        moment = known.next()
+    ratings = 0
+    while ratings < count:
+        moment = selector.next()
         if moment is None:
             typer.echo("there is no other moment to ask about")
             return
         sound = pieces[moment.file]
-        title = f"{given + 1} of {count}: {_shown(sound.name)}"
+        title = f"{ratings + 1} of {count}: {_printable(sound.name)}"
         answer = _answer(Question(title, sound, moment), player)
         if answer is None:
             return
         if answer:
             keep(moment, *answer)
-            given += 1
+            ratings += 1
 
 
 def _answer(question: Question, player: "Player | None") -> "tuple[float, float] | tuple[()] | None":
@@ -257,7 +257,7 @@ def _numbers(text: str) -> tuple[float, float] | None:
         valence, arousal = map(float, re.split(r"[\s,;]+", text))
     except ValueError:
         return None
-    return (valence, arousal) if all(-1.0 <= each <= 1.0 for each in (valence, arousal)) else None  # NaN is not
+    return (valence, arousal) if all(-1.0 <= value <= 1.0 for value in (valence, arousal)) else None  # NaN is not
 
 
 def _play(question: Question, player: "Player") -> None:
@@ -281,37 +281,37 @@ def excerpt(sound: "ThreadedSource", end: float) -> "NDArray[np.float32]":
 
     last = round(end * sound.rate)
     first = max(0, last - round(PLAYED * sound.rate))
-    kept: list[NDArray[np.float32]] = []
-    for start, block in _placed(sound):
+    parts: list[NDArray[np.float32]] = []
+    for start, block in _positioned(sound):
         if start >= last:
             break
         if start + len(block) > first:
-            kept.append(block[max(0, first - start) : last - start])
-    if not kept:
+            parts.append(block[max(0, first - start) : last - start])
+    if not parts:
         raise AudioFileError(f"{sound.name}: is not what it was any more")
-    return np.concatenate(kept)
+    return np.concatenate(parts)
 
 
-def _placed(sound: "ThreadedSource") -> "Iterator[tuple[int, NDArray[np.float32]]]":
+def _positioned(sound: "ThreadedSource") -> "Iterator[tuple[int, NDArray[np.float32]]]":
     start = 0
     for block in sound.blocks():
         yield start, block
         start += len(block)
 
 
-def _learnt(listener: str, count: int, known: "QuestionSelector") -> str:
-    mean, deviation, before = (each.tolist() for each in known.learnt())
-    moved = [
+def _estimate_text(listener: str, count: int, selector: "QuestionSelector") -> str:
+    mean, deviation, prior_deviation = (array.tolist() for array in selector.estimate())
+    shifts = [
         f"{name} {shift:+.2f} ± {now:.2f} (± {then:.2f} of a stranger)"
-        for name, shift, now, then in zip(("valence", "arousal"), mean, deviation, before, strict=True)
+        for name, shift, now, then in zip(("valence", "arousal"), mean, deviation, prior_deviation, strict=True)
     ]
-    return f"{listener}: {rating_count(count)} by now; this music moves by {', '.join(moved)}"
+    return f"{listener}: {rating_count(count)} by now; this music moves by {', '.join(shifts)}"
 
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{seconds % 60:04.1f}"
 
 
-def _shown(path: str) -> str:
+def _printable(path: str) -> str:
     """A file's name as a terminal takes it, whatever is in it."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in Path(path).name)
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in Path(path).name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..listeners.evidence import Rated
+    from ..listeners.evidence import StoredRating
     from ..listeners.store import Listeners
 
 LARGEST = 256 << 20  # bytes of an import: the most ratings that are kept of one listener
@@ -92,7 +92,7 @@ def forget(
         typer.echo(f"{name} is forgotten: {rating_count(count)} deleted")
         if copies:
             tell(f"copies of these ratings stay with {', '.join(copies)}: forget them too if that is meant")
-        for path in store.kept_aside():
+        for path in store.set_aside_files():
             tell(f"{path}, kept because it is damaged, may still hold some: delete it and what begins with its name")
 
 
@@ -177,30 +177,30 @@ def _read(file: Path) -> object:
         raise InputError(f"{file}: cannot be read as a listener's export ({reason})") from fault
 
 
-def _summary(ratings: "Iterable[Rated]") -> dict[str, str]:
+def _summary(ratings: "Iterable[StoredRating]") -> dict[str, str]:
     """What to say of at least one rating."""
     from ...models import grid
 
     counting, undone, sources, days = [], 0, Counter[str](), []
-    for each in ratings:
-        days.append(f"{each.at:%Y-%m-%d}")
-        if each.undone:
+    for rating in ratings:
+        days.append(f"{rating.at:%Y-%m-%d}")
+        if rating.undone:
             undone += 1
             continue
-        mean, _ = grid.moments(each.heard.heatmap)
-        counting.append((each.valence, each.arousal, float(mean[0]), float(mean[1])))
-        sources[each.source] += 1
-    found = {"ratings": str(len(counting))}
+        mean, _ = grid.moments(rating.evidence.heatmap)
+        counting.append((rating.valence, rating.arousal, float(mean[0]), float(mean[1])))
+        sources[rating.source] += 1
+    summary = {"ratings": str(len(counting))}
     if undone:
-        found["taken back"] = str(undone)
+        summary["taken back"] = str(undone)
     if counting:
         valence, arousal, heard_valence, heard_arousal = (
-            sum(each) / len(counting) for each in zip(*counting, strict=True)
+            sum(column) / len(counting) for column in zip(*counting, strict=True)
         )
-        found["by way of"] = ", ".join(f"{source} {count}" for source, count in sources.most_common())
-        found["rated on average"] = f"valence {valence:+.2f}, arousal {arousal:+.2f}"
-        found["where Valaro heard"] = f"valence {heard_valence:+.2f}, arousal {heard_arousal:+.2f}"
-    return found | {"first": min(days), "last": max(days)}
+        summary["by way of"] = ", ".join(f"{source} {count}" for source, count in sources.most_common())
+        summary["rated on average"] = f"valence {valence:+.2f}, arousal {arousal:+.2f}"
+        summary["where Valaro heard"] = f"valence {heard_valence:+.2f}, arousal {heard_arousal:+.2f}"
+    return summary | {"first": min(days), "last": max(days)}
 
 
 def rating_count(count: int) -> str:

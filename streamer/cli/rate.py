@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..app.settings import DEFAULT_DECODER
-from ..listeners.file_rating import heard_at
+from ..listeners.file_rating import evidence_at
 from ._options import DecoderOption, ModelOption
 from .listeners import opened, rating_count
 
@@ -31,12 +31,12 @@ def rate(
         raise InputError(f"--at must be a time from 0 s on, not {at:g}")
     with Notices(), opened() as store:
         # A name that cannot be, and a store that cannot be opened, show before the file is heard.
-        known = store.count(listener)
+        count = store.count(listener)
         with compiling_told():
             from ...models import load_bundle
-        affect, heard = heard_at(file, at, load_bundle(model), decoder or DEFAULT_DECODER)
-        store.add(listener, valence, arousal, heard, time=affect.time, source="cli")
+        affect, evidence = evidence_at(file, at, load_bundle(model), decoder or DEFAULT_DECODER)
+        store.add(listener, valence, arousal, evidence, time=affect.time, source="cli")
     typer.echo(
         f"{listener}: valence {valence:+.2f}, arousal {arousal:+.2f} at {affect.time:g} s of {file.name}, "
-        f"where Valaro hears {affect.valence:+.2f}, {affect.arousal:+.2f}; {rating_count(known + 1)} by now"
+        f"where Valaro hears {affect.valence:+.2f}, {affect.arousal:+.2f}; {rating_count(count + 1)} by now"
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import InputError
-from .evidence import TEXTURES, Rated, RatedEvidence, RatingOrigin
+from .evidence import TEXTURES, RatedEvidence, RatingOrigin, StoredRating
 
 VERSION = 1
 
@@ -45,30 +45,30 @@ class _Profile(BaseModel):
     ratings: list[_Entry]
 
 
-def to_json(listener: str, ratings: Iterable[Rated]) -> dict[str, Any]:
-    """Everything that is known of a listener, as :func:`from_json` reads it."""
+def to_json(listener: str, ratings: Iterable[StoredRating]) -> dict[str, Any]:
+    """All ratings of a listener, as :func:`from_json` reads them."""
     return {
         "valaro": "listener",
         "version": VERSION,
         "listener": listener,
-        "ratings": [_entry(rated) for rated in ratings],
+        "ratings": [_entry(rating) for rating in ratings],
     }
 
 
-def _entry(rated: Rated) -> dict[str, Any]:
+def _entry(rating: StoredRating) -> dict[str, Any]:
     return {
-        "uid": rated.uid,
-        "at": rated.at.isoformat(),
-        "time": rated.time,
-        "valence": rated.valence,
-        "arousal": rated.arousal,
-        "source": rated.source,
-        "undone": rated.undone,
-        "bundle": rated.heard.bundle,
-        "layout": rated.heard.layout,
-        "theta": _packed(rated.heard.theta),
-        "heatmap": _packed(rated.heard.heatmap),
-        "textures": [_packed(each) for each in rated.heard.textures],
+        "uid": rating.uid,
+        "at": rating.at.isoformat(),
+        "time": rating.time,
+        "valence": rating.valence,
+        "arousal": rating.arousal,
+        "source": rating.source,
+        "undone": rating.undone,
+        "bundle": rating.evidence.bundle,
+        "layout": rating.evidence.layout,
+        "theta": _packed(rating.evidence.theta),
+        "heatmap": _packed(rating.evidence.heatmap),
+        "textures": [_packed(texture) for texture in rating.evidence.textures],
     }
 
 
@@ -76,22 +76,28 @@ def _packed(array: NDArray[np.float32]) -> str:
     return base64.b64encode(array.astype("<f4").tobytes()).decode()
 
 
-def from_json(data: object) -> tuple[str, list[Rated]]:
-    """The listener's name as it is written there, and the ratings, in their order. Raises InputError, one line."""
+def from_json(data: object) -> tuple[str, list[StoredRating]]:
+    """The listener's name as it is written there, and the ratings, in their order.
+
+    Raises
+    ------
+    InputError
+        It is not such an export; one line says where.
+    """
     try:
         profile = _Profile.model_validate(data)
     except ValidationError as fault:
-        raise InputError(_first(fault)) from fault
-    return profile.listener, [_rated(profile.listener, *numbered) for numbered in enumerate(profile.ratings)]
+        raise InputError(_first_error(fault)) from fault
+    return profile.listener, [_stored_rating(profile.listener, *numbered) for numbered in enumerate(profile.ratings)]
 
 
-def _rated(listener: str, number: int, entry: _Entry) -> Rated:
+def _stored_rating(listener: str, number: int, entry: _Entry) -> StoredRating:
     where = f"not a listener's export: ratings[{number}]"
     try:
-        textures = [_unpacked(each) for each in entry.textures]
-        if len({each.size for each in textures}) > 1:
+        textures = [_unpacked(texture) for texture in entry.textures]
+        if len({texture.size for texture in textures}) > 1:
             raise InputError("the textures of a rating differ in size")
-        heard = RatedEvidence(
+        evidence = RatedEvidence(
             _unpacked(entry.theta), _unpacked(entry.heatmap), np.stack(textures), entry.bundle, entry.layout
         )
         at = entry.at.astimezone(UTC)
@@ -99,17 +105,21 @@ def _rated(listener: str, number: int, entry: _Entry) -> Rated:
         raise InputError(f"{where}.at: no time that a clock could show") from fault
     except (InputError, binascii.Error, ValueError) as fault:
         raise InputError(f"{where}: {fault}") from fault
-    return Rated(entry.uid, listener, at, entry.time, entry.valence, entry.arousal, entry.source, heard, entry.undone)
+    return StoredRating(
+        entry.uid, listener, at, entry.time, entry.valence, entry.arousal, entry.source, evidence, entry.undone
+    )
 
 
 def _unpacked(text: str) -> NDArray[np.float32]:
     return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4").astype(np.float32)
 
 
-def _first(invalid: ValidationError) -> str:
+def _first_error(invalid: ValidationError) -> str:
     error = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in error["loc"]).lstrip(".")
+    location = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error["loc"]).lstrip(".")
     what = cast(str, error["msg"])
-    text = f"not a listener's export: {place}: {what[:1].lower()}{what[1:]}" if place else "not a listener's export"
-    printable = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    text = (
+        f"not a listener's export: {location}: {what[:1].lower()}{what[1:]}" if location else "not a listener's export"
+    )
+    printable = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return printable if len(printable) <= 200 else f"{printable[:197]}..."

@@ -1,4 +1,4 @@
-"""A rating of a moment of a file: hear the file up to there."""
+"""The evidence of a moment of a sound file, for a rating of it: the file is analysed up to there."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +15,22 @@ if TYPE_CHECKING:
     from .evidence import RatedEvidence
 
 
-def heard_at(path: Path, at: float, bundle: "Bundle", decoder: str = "fusion") -> "tuple[Affect, RatedEvidence]":
-    """The last emission of a sound file up to ``at`` s, and its evidence.
+def evidence_at(path: Path, at: float, bundle: "Bundle", decoder: str = "fusion") -> "tuple[Affect, RatedEvidence]":
+    """The last emission of a sound file up to a time, and its evidence.
 
-    Raises AudioFileError for a file that cannot be used, InputError for a time after its end, or before any sound.
+    Parameters
+    ----------
+    path : the sound file.
+    at : s from its beginning.
+    bundle : the model.
+    decoder : whose heatmap it is.
+
+    Raises
+    ------
+    AudioFileError
+        The file cannot be used.
+    InputError
+        The time is after its end, or before any sound.
     """
     from ..core.engine import Engine
     from ..core.signals import between_steps
@@ -26,31 +38,31 @@ def heard_at(path: Path, at: float, bundle: "Bundle", decoder: str = "fusion") -
     from ..sources import AudioFile
 
     sound = AudioFile(path)
-    ear = EvidenceRecorder(bundle)
-    engine = Engine(bundle, sound.rate, decoder, ear)
-    found: Affect | None = None
+    recorder = EvidenceRecorder(bundle)
+    engine = Engine(bundle, sound.rate, decoder, recorder)
+    last_affect: Affect | None = None
     frames = 0
     with between_steps() as let_signals_through:
-        for block, of_the_file in _small_blocks(sound):
-            frames += of_the_file
+        for block, file_frames in _small_blocks(sound):
+            frames += file_frames
             for affect in engine.push(block):
                 if affect.time <= at:
-                    found = affect
+                    last_affect = affect
             let_signals_through()
             if frames > (at + 2.0) * sound.rate:
                 break
     if at > frames / sound.rate:
         raise InputError(f"{path}: ends at {frames / sound.rate:.2f} s: --at must lie before")
-    heard = ear.history.at(at)
-    if found is None or heard is None:
+    evidence = recorder.history.at(at)
+    if last_affect is None or evidence is None:
         raise InputError(f"{path}: nothing was heard yet at {at:g} s that could be rated")
-    return found, heard
+    return last_affect, evidence
 
 
 def _small_blocks(sound: "AudioFile") -> "Iterator[tuple[Block, int]]":
-    """A file in blocks of 20 ms, so that no more than one emission comes of each, and of how many frames they are.
+    """A file in blocks of 20 ms, each of which completes at most one emission, with its number of the file's frames.
 
-    Two seconds of silence come after its end: the resampler is some hundredths behind, and may owe an emission.
+    Two seconds of silence follow its end: the resampler is some hundredths of a second behind.
     """
     import numpy as np
 
@@ -64,12 +76,12 @@ def _small_blocks(sound: "AudioFile") -> "Iterator[tuple[Block, int]]":
 
 
 class EvidenceRecorder:
-    """Listens along with an engine, and keeps the evidence of the last minute in ``history``."""
+    """An engine's listener that records the evidence of the last minute in ``history`` and adapts nothing."""
 
     def __init__(self, bundle: "Bundle") -> None:
-        from .evidence import History
+        from .evidence import EvidenceHistory
 
-        self.history = History(bundle)
+        self.history = EvidenceHistory(bundle)
 
     def hear(
         self,
@@ -78,6 +90,6 @@ class EvidenceRecorder:
         heatmap: "NDArray[np.float64]",
         texture: "NDArray[np.float32]",
     ) -> "NDArray[np.float64]":
-        """Keep what was heard; the heatmap stays everybody's."""
+        """Record an emission; the heatmap is returned as it is."""
         self.history.take(time, theta, heatmap, texture)
         return heatmap

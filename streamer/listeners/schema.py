@@ -1,4 +1,4 @@
-"""The file that the listeners' ratings are in: where it lies, how it is opened, its versions, what its faults mean."""
+"""The SQLite file of the listeners' ratings: its place, how it is opened, its versions, what its faults mean."""
 
 import shutil
 import sqlite3
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ..errors import DamagedError, StoreError
 
-APPLICATION = 0x56414C41  # "VALA" in the file's header says whose it is
-PATIENCE = 2.0  # s that another program's lock is waited for
+APPLICATION = 0x56414C41  # "VALA" in the file's header says that it is Valaro's
+LOCK_TIMEOUT = 2.0  # s to wait for another program's lock
 
-# What leads from one schema version to the next, oldest first. What was once released is never changed, only added to.
+# The steps from one schema version to the next, oldest first. A released step is never changed; new ones are added.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """
@@ -27,7 +27,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             arousal REAL NOT NULL CHECK (arousal BETWEEN -1 AND 1),
             source TEXT NOT NULL,
             undone INTEGER NOT NULL DEFAULT 0 CHECK (undone IN (0, 1)),
-            bundle TEXT NOT NULL,                  -- what theta means: listeners_heard.theta_digest
+            bundle TEXT NOT NULL,                  -- what theta means: listeners.evidence.theta_digest
             layout TEXT NOT NULL,                  -- what the textures mean: models.features.LAYOUT
             theta BLOB NOT NULL,                   -- these three: little-endian float32
             heatmap BLOB NOT NULL,
@@ -49,25 +49,35 @@ def default_path() -> Path:
 
 
 def connect(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> sqlite3.Connection:
-    """Open the file, made where it is not there, and bring it to the newest version; usable from any one thread.
+    """Open the file, created if missing, and migrate it to the newest version; usable from any one thread.
 
-    What is committed is on the disk (WAL with synchronous = FULL; F_FULLFSYNC where the system has it), so that neither
-    kill -9 nor a power failure takes more than the rating that is being written. What is deleted is overwritten.
+    What is committed is on the disk (WAL with synchronous = FULL; F_FULLFSYNC where the system has it), so that kill -9
+    or a power failure loses at most the rating that is being written. What is deleted is overwritten.
 
-    Raises DamagedError for a file that is not whole, StoreError for every other reason not to use it.
+    Parameters
+    ----------
+    path : the file.
+    migrations : the statements of each version, oldest first.
+
+    Raises
+    ------
+    DamagedError
+        The file is not whole.
+    StoreError
+        It cannot be used for any other reason.
     """
     with faults(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
             _check_owner(connection, path)
             _write_ahead(connection)
-            # The cache, in KB, would fill by and by to 2 MB with what nobody asks for again.
+            # The cache, in KB, would grow to 2 MB of pages that are never read again.
             for setting in ("synchronous = FULL", "fullfsync = ON", "secure_delete = ON", "cache_size = -256"):
                 connection.execute(f"PRAGMA {setting}")
             _migrate(connection, migrations, path)
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if found != "ok":
+            check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if check != "ok":
                 raise DamagedError(_damaged(path))
         except BaseException:
             connection.close()
@@ -83,13 +93,13 @@ def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    # Of all statements this one does not wait for a lock by itself when two programs make the file at the same time.
-    deadline = time.monotonic() + PATIENCE
+    # This statement alone does not wait for a lock by itself when two programs create the file at the same time.
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as fault:
-            if _code(fault) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if _result_code(fault) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
         else:
@@ -116,7 +126,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is written within it, or nothing."""
+    """A transaction: all that is written within it is committed, or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -129,32 +139,34 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def faults(path: Path) -> Iterator[None]:
-    """Within it what SQLite and the system complain of is a StoreError of one line."""
+    """Within it errors of SQLite and the system are raised as a StoreError of one line."""
     try:
         yield
     except sqlite3.Error as fault:
-        code = _code(fault)
+        code = _result_code(fault)
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise DamagedError(_damaged(path)) from fault
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreError(f"{path} is locked by another program: try again when that is done") from fault
-        if code == sqlite3.SQLITE_FULL or (code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _no_room(path)):
+        if code == sqlite3.SQLITE_FULL or (
+            code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _disk_full(path)
+        ):
             raise StoreError(f"{path} cannot be written: the disk is full") from fault
         raise StoreError(f"{path} cannot be used: {fault}") from fault
     except OSError as fault:
         raise StoreError(f"{path} cannot be used: {(fault.strerror or str(fault)).lower()}") from fault
 
 
-def _no_room(path: Path) -> bool:
-    """Whether the disk has no room for the 32 KB beside the file that programs share: SQLite does not say so."""
+def _disk_full(path: Path) -> bool:
+    """Whether the disk has no room for the 32 KB of shared memory beside the file: SQLite does not say so."""
     try:
         return shutil.disk_usage(path.parent).free < 32_768
     except OSError:
         return False
 
 
-def _code(fault: sqlite3.Error) -> int:
-    """The primary one of SQLite's result codes; 0 for faults of Python's own."""
+def _result_code(fault: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 for errors that Python's module raises by itself."""
     return getattr(fault, "sqlite_errorcode", 0) & 0xFF
 
 
@@ -163,7 +175,7 @@ def _damaged(path: Path) -> str:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Which file lies at ``path``, whatever it is called; None where there is none."""
+    """Device and inode of the file at ``path``; None where there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -172,28 +184,31 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file, with what belongs to it, so that nothing of it is lost; returns its new path.
+    """Rename a damaged file, and its -wal and -shm files with it, so that nothing is lost; returns its new path.
 
-    Raises StoreError where the system does not let it.
+    Raises
+    ------
+    StoreError
+        It cannot be renamed.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    kept = path.with_name(f"{path.name}.damaged-{stamp}")
+    damaged = path.with_name(f"{path.name}.damaged-{stamp}")
     with faults(path):
-        # These first: left beside a new file, they would be taken for its own.
+        # These first: beside a new file they would be taken for its own.
         for suffix in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(kept.with_name(kept.name + suffix))
-        path.rename(kept)
-    return kept
+                path.with_name(path.name + suffix).rename(damaged.with_name(damaged.name + suffix))
+        path.rename(damaged)
+    return damaged
 
 
-def kept_aside(path: Path) -> list[Path]:
-    """The damaged files that were renamed so far, oldest first: they may still hold anybody's ratings."""
-    mark = f"{path.name}.damaged-"
+def set_aside_files(path: Path) -> list[Path]:
+    """The damaged files that were set aside, oldest first: they may still hold ratings of any listener."""
+    prefix = f"{path.name}.damaged-"
     with suppress(OSError):
         return sorted(
-            each
-            for each in path.parent.iterdir()
-            if each.name.startswith(mark) and not each.name.endswith(("-wal", "-shm"))
+            file
+            for file in path.parent.iterdir()
+            if file.name.startswith(prefix) and not file.name.endswith(("-wal", "-shm"))
         )
     return []

@@ -1,4 +1,4 @@
-"""Who listens, and what they rated: one row a rating, from which each listener's profile is built anew at any time."""
+"""The store of ratings: one row a rating, from which each listener's profile can be rebuilt at any time."""
 
 import math
 import threading
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .._util.rate_limit import Allowance
 from ..core.controls import listener_name
 from ..errors import InputError
-from .evidence import History, Rated, RatedEvidence, RatingOrigin, theta_digest, theta_for
+from .evidence import EvidenceHistory, RatedEvidence, RatingOrigin, StoredRating, theta_digest, theta_for
 from .schema import (
     DamagedError,
     StoreError,
@@ -23,20 +23,20 @@ from .schema import (
     default_path,
     faults,
     identity,
-    kept_aside,
     set_aside,
+    set_aside_files,
     transaction,
 )
 
 MOST_RATINGS = 20_000  # of one listener: some 160 MB, should a stuck fader rate for days
-MOST_LIKE = 10  # ratings of another that a listener begins with: their own soon outweigh them
+MOST_LIKE = 10  # ratings copied from another listener at most: their own soon outweigh them
 
 _INSERT = """
     INSERT INTO rating (uid, listener, at, time, valence, arousal, source, undone, bundle, layout, theta, heatmap,
         textures, texture_count)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_LIKE = """
+_COPY_NEWEST = """
     INSERT INTO rating (uid, listener, at, time, valence, arousal, source, undone, bundle, layout, theta, heatmap,
         textures, texture_count)
     SELECT uid, ?, at, time, valence, arousal, 'like', 0, bundle, layout, theta, heatmap, textures, texture_count
@@ -51,16 +51,26 @@ _SELECT = """
 
 
 class Listeners:
-    """The ratings of all listeners in one SQLite file, ``path`` or the one in the user's data directory.
+    """The ratings of all listeners in one SQLite file.
 
-    Threads may share it, and several programs may have the same file open. Every method may wait: for the disk, or up
-    to 2 s for another program; none belongs in a thread that must not. ``refused`` counts ratings that were too many:
-    of one listener 20 at once and 10 a second after that are kept.
+    Threads may share it, and several programs may have the same file open. Every method may block: for the disk, or up
+    to 2 s for another program. Names are those of ``controls.listener_name``, composed (NFC), and never empty:
+    InputError for another.
 
-    Names are those of ``controls.listener_name``, composed (NFC), and never empty: InputError for another.
+    Parameters
+    ----------
+    path : the file; None: the one in the user's data directory.
 
-    Raises DamagedError for a file that is not whole, and StoreError, as every method does, for one that is locked,
-    unwritable, on a full disk or of a newer version.
+    Attributes
+    ----------
+    refused : how many ratings were too many: of one listener 20 at once and 10 a second after that are stored.
+
+    Raises
+    ------
+    DamagedError
+        The file is not whole.
+    StoreError
+        As every method: it is locked, unwritable, on a full disk or of a newer version.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -86,17 +96,32 @@ class Listeners:
         name: str,
         valence: float,
         arousal: float,
-        heard: RatedEvidence,
+        evidence: RatedEvidence,
         *,
         time: float,
         source: RatingOrigin = "api",
         limited: bool = True,
     ) -> int | None:
-        """Keep a rating of what was heard at ``time`` s of the stream; once it returns, it is on the disk.
+        """Store a rating; once it returns, it is on the disk.
 
-        Returns its id, which is larger than that of every earlier rating; None, counted in ``refused``, for one too
-        many (not ``limited``: whoever calls has asked an ``Allowance`` before). Raises InputError for a rating outside
-        [-1, 1].
+        Parameters
+        ----------
+        name : the listener's.
+        valence, arousal : in [-1, 1].
+        evidence : what was heard.
+        time : s of the stream.
+        source : which way it came.
+        limited : whether to refuse too many; False where the caller has asked an ``Allowance`` before.
+
+        Returns
+        -------
+        int or None
+            Its id, larger than that of every earlier rating; None, counted in ``refused``, for one too many.
+
+        Raises
+        ------
+        InputError
+            A value is out of range.
         """
         name = _named(name)
         for what, value in (("valence", valence), ("arousal", arousal)):
@@ -106,8 +131,8 @@ class Listeners:
             raise InputError(f"a rating is of a time from 0 s on, not {time:g}")
         if source not in get_args(RatingOrigin):
             raise InputError(f"a rating comes from one of {', '.join(get_args(RatingOrigin))}, not {source}")
-        rated = Rated(
-            uuid.uuid4().hex, name, datetime.now(UTC), float(time), float(valence), float(arousal), source, heard
+        rating = StoredRating(
+            uuid.uuid4().hex, name, datetime.now(UTC), float(time), float(valence), float(arousal), source, evidence
         )
         with self._lock:
             if limited and not self._allowance.take(name):
@@ -119,32 +144,40 @@ class Listeners:
                         f"{name} has {MOST_RATINGS} ratings, the most that are kept: "
                         f"`valaro listeners export`, then `valaro listeners forget`"
                     )
-                return self._connection.execute(_INSERT, _row(rated)).lastrowid
+                return self._connection.execute(_INSERT, _row(rating)).lastrowid
 
     def ratings(
         self, name: str, *, undone: bool = False, unreadable: Callable[[DamagedError], None] | None = None
-    ) -> Iterator[Rated]:
-        """A listener's ratings, in the order in which they came (their ``at`` is what the clock said, which may jump).
+    ) -> Iterator[StoredRating]:
+        """A listener's ratings, in the order in which they came (their ``at`` is the wall clock's, which may jump).
 
-        They are read as they are needed, some at a time. ``undone``: those that were taken back too. ``unreadable``
-        is told of each that cannot be read, and the others follow; without it the first such ends them.
+        They are read as they are needed, some at a time.
+
+        Parameters
+        ----------
+        name : the listener's.
+        undone : also those that were taken back.
+        unreadable : called with the fault of each rating that cannot be read, which is then left out; None: the first
+            such fault is raised.
         """
         return self._pages(_named(name), undone, unreadable)
 
-    def _pages(self, name: str, undone: bool, unreadable: Callable[[DamagedError], None] | None) -> Iterator[Rated]:
+    def _pages(
+        self, name: str, undone: bool, unreadable: Callable[[DamagedError], None] | None
+    ) -> Iterator[StoredRating]:
         newest = 0
         while True:
             with self._lock, faults(self.path):
                 rows = self._connection.execute(_SELECT, (name, newest, int(undone))).fetchall()
             for row in rows:
                 try:
-                    rated = self._rated(row)
+                    rating = self._rated(row)
                 except DamagedError as fault:
                     if unreadable is None:
                         raise
                     unreadable(fault)
                 else:
-                    yield rated
+                    yield rating
             if not rows:
                 return
             newest = rows[-1][-1]
@@ -169,10 +202,18 @@ class Listeners:
             )
 
     def like(self, other: str, name: str, *, add: bool = False) -> int:
-        """Have ``name`` begin as ``other``: with copies of their newest ratings, 10 at most; returns how many.
+        """Copy the newest ratings of ``other``, 10 at most, to ``name``; returns how many.
 
-        ``add``: also to a listener who has ratings already; what was copied before is not doubled. Raises InputError
-        where there is nothing to copy, for one and the same listener, and, without ``add``, for one who has rated.
+        Parameters
+        ----------
+        other : the listener to copy from.
+        name : the listener to copy to.
+        add : also to a listener who has ratings already; what was copied before is not doubled.
+
+        Raises
+        ------
+        InputError
+            There is nothing to copy, both are the same listener, or, without ``add``, ``name`` has rated already.
         """
         other, name = _named(other), _named(name)
         if other == name:
@@ -183,13 +224,13 @@ class Listeners:
                 raise InputError(f"{name} has rated already: add {other}'s ratings to that with --add")
             if not self._counting(other):
                 raise InputError(f"{other} has no ratings that count: there is nothing to begin with")
-            copied = self._connection.execute(_LIKE, (name, other, MOST_LIKE)).rowcount
+            copied = self._connection.execute(_COPY_NEWEST, (name, other, MOST_LIKE)).rowcount
             if self._count(name) > MOST_RATINGS:
                 raise InputError(f"{name} would have more than {MOST_RATINGS} ratings, the most that are kept")
             return copied
 
     def copies(self, name: str) -> list[str]:
-        """Other listeners who have copies of this one's ratings: begun like them, or imported under another name."""
+        """Other listeners who have copies of this one's ratings, by :meth:`like` or an import under another name."""
         query = """
             SELECT DISTINCT listener FROM rating
             WHERE listener != ?1 AND uid IN (SELECT uid FROM rating WHERE listener = ?1 AND source != 'like')
@@ -199,10 +240,14 @@ class Listeners:
             return [row[0] for row in self._connection.execute(query, (_named(name),))]
 
     def forget(self, name: str) -> int:
-        """Delete all of a listener, and rewrite the file so that no byte of it is left; how many ratings there were.
+        """Delete a listener's ratings, and rewrite the file so that no byte is left; returns how many.
 
-        Damaged files that were kept aside are not looked into: ``kept_aside`` names them. Raises StoreError when
-        another program is reading; the ratings are deleted then, and forgetting again clears the last traces.
+        Damaged files that were set aside are not changed: ``set_aside_files`` names them.
+
+        Raises
+        ------
+        StoreError
+            Another program is reading; the ratings are deleted then, and forgetting again clears the last traces.
         """
         name = _named(name)
         with self._lock, faults(self.path):
@@ -216,37 +261,47 @@ class Listeners:
             )
         return count
 
-    def kept_aside(self) -> list[Path]:
-        """Damaged files beside this one, oldest first, which may still hold ratings of anybody."""
-        return kept_aside(self.path)
+    def set_aside_files(self) -> list[Path]:
+        """Damaged files beside this one, oldest first, which may still hold ratings of any listener."""
+        return set_aside_files(self.path)
 
     def export(self, name: str) -> dict[str, Any]:
-        """All of a listener, as JSON can hold it. Raises InputError for one who never rated."""
+        """All ratings of a listener, ready for JSON. Raises InputError for a listener without any."""
         from .export import to_json
 
         self.require(name)
         return to_json(_named(name), self.ratings(name, undone=True))
 
     def require(self, name: str) -> None:
-        """Raises InputError for a listener of whom there is nothing."""
+        """Raise InputError for a listener without any rating."""
         if _named(name) not in self.names():
             raise InputError(f"there is no listener {_named(name)}: `valaro listeners list` has the names")
 
     def import_(self, data: object) -> tuple[str, int]:
-        """Add what :meth:`export` gave, here or elsewhere; returns the listener, and how many ratings were new.
+        """Add what :meth:`export` returned, here or elsewhere.
 
-        Ratings that are here already stay one, taken back if either is. With another name in ``listener`` it is a
-        copy. Raises InputError, and changes nothing, for whatever is not such an export.
+        Ratings that are here already are not doubled, and are taken back if either is. With another name in
+        ``listener`` it is a copy.
+
+        Returns
+        -------
+        tuple[str, int]
+            The listener, and how many ratings were new.
+
+        Raises
+        ------
+        InputError
+            It is not such an export; nothing is changed.
         """
         from .export import from_json
 
-        given, ratings = from_json(data)
-        name = _named(given)
+        exported_name, ratings = from_json(data)
+        name = _named(exported_name)
         with self._lock, faults(self.path), transaction(self._connection):
             before = self._count(name)
             self._connection.executemany(
                 _INSERT + " ON CONFLICT (listener, uid) DO UPDATE SET undone = max(undone, excluded.undone)",
-                (_row(rated, name) for rated in ratings),
+                (_row(rating, name) for rating in ratings),
             )
             after = self._count(name)
             if after > MOST_RATINGS:
@@ -260,15 +315,15 @@ class Listeners:
         query = "SELECT EXISTS (SELECT 1 FROM rating WHERE listener = ? AND NOT undone)"
         return bool(self._connection.execute(query, (name,)).fetchone()[0])
 
-    def _rated(self, row: tuple[Any, ...]) -> Rated:
-        uid, listener, at, moment, valence, arousal, source, undone, bundle, layout, *blobs, count, number = row
+    def _rated(self, row: tuple[Any, ...]) -> StoredRating:
+        uid, listener, at, time, valence, arousal, source, undone, bundle, layout, *blobs, count, number = row
         try:
             theta, heatmap, textures = (np.frombuffer(blob, dtype="<f4") for blob in blobs)
-            heard = RatedEvidence(theta, heatmap, textures.reshape(count, -1), bundle, layout)
+            evidence = RatedEvidence(theta, heatmap, textures.reshape(count, -1), bundle, layout)
             when = datetime.fromisoformat(at)
         except (InputError, TypeError, ValueError) as fault:
             raise DamagedError(f"{self.path} is damaged: rating {number} cannot be read") from fault
-        return Rated(uid, listener, when, moment, valence, arousal, source, heard, bool(undone), number)
+        return StoredRating(uid, listener, when, time, valence, arousal, source, evidence, bool(undone), number)
 
 
 def _named(name: str) -> str:
@@ -278,12 +333,12 @@ def _named(name: str) -> str:
     return name
 
 
-def _row(rated: Rated, name: str | None = None) -> tuple[Any, ...]:
-    heard = rated.heard
+def _row(rating: StoredRating, name: str | None = None) -> tuple[Any, ...]:
+    evidence = rating.evidence
     return (
-        *(rated.uid, name or rated.listener, rated.at.isoformat(), rated.time, rated.valence, rated.arousal),
-        *(rated.source, int(rated.undone), heard.bundle, heard.layout),
-        *(_blob(heard.theta), _blob(heard.heatmap), _blob(heard.textures), len(heard.textures)),
+        *(rating.uid, name or rating.listener, rating.at.isoformat(), rating.time, rating.valence, rating.arousal),
+        *(rating.source, int(rating.undone), evidence.bundle, evidence.layout),
+        *(_blob(evidence.theta), _blob(evidence.heatmap), _blob(evidence.textures), len(evidence.textures)),
     )
 
 
@@ -291,10 +346,18 @@ def _blob(array: NDArray[np.float32]) -> bytes:
     return array.astype("<f4").tobytes()
 
 
-def open_listeners(path: Path | None, say: Callable[[str], None]) -> Listeners:
-    """The listeners; a damaged file is renamed, ``say`` is told of it in one line, and a new one is begun.
+def open_listeners(path: Path | None, notify: Callable[[str], None]) -> Listeners:
+    """Open the store; a damaged file is set aside and a new one is begun.
 
-    Raises StoreError when that does not help.
+    Parameters
+    ----------
+    path : the file; None: the one in the user's data directory.
+    notify : called with one line when a damaged file was set aside.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be opened.
     """
     path = default_path() if path is None else path
     which = identity(path)
@@ -302,26 +365,26 @@ def open_listeners(path: Path | None, say: Callable[[str], None]) -> Listeners:
         return Listeners(path)
     except DamagedError:
         if identity(path) == which:  # or else another program has just done it
-            say(f"{path} is damaged: kept as {set_aside(path).name}, and a new one is begun")
+            notify(f"{path} is damaged: kept as {set_aside(path).name}, and a new one is begun")
         return Listeners(path)
 
 
-def open_or_none(path: Path | None, say: Callable[[str], None]) -> Listeners | None:
-    """As :func:`open_listeners`; None, of which ``say`` is told in one line, where nothing can be kept."""
+def open_or_none(path: Path | None, notify: Callable[[str], None]) -> Listeners | None:
+    """As :func:`open_listeners`; None, after ``notify`` was called with the reason, where it cannot be opened."""
     try:
-        return open_listeners(path, say)
+        return open_listeners(path, notify)
     except StoreError as fault:
-        say(f"{fault}; ratings are not kept")
+        notify(f"{fault}; ratings are not kept")
         return None
 
 
 __all__ = [
     "DamagedError",
-    "History",
+    "EvidenceHistory",
     "Listeners",
-    "Rated",
     "RatedEvidence",
     "StoreError",
+    "StoredRating",
     "default_path",
     "open_listeners",
     "open_or_none",

@@ -262,7 +262,7 @@ def run_profile(data: bytes) -> None:
         def imported() -> None:
             name, _ = listeners.import_(_read(path))
             for rated in listeners.ratings(name):
-                json.dumps(rated.valence + rated.arousal + float(rated.heard.heatmap.sum()))
+                json.dumps(rated.valence + rated.arousal + float(rated.evidence.heatmap.sum()))
             listeners.forget(name)
 
         refused_or(imported)

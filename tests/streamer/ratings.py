@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from valaro.streamer.listeners.evidence import Rated, RatedEvidence
+from valaro.streamer.listeners.evidence import RatedEvidence, StoredRating
 from valaro.streamer.listeners.export import to_json
 from valaro.streamer.listeners.store import Listeners
 
@@ -25,16 +25,25 @@ def added(store: Listeners, name: str = "ana", valence: float = 0.5, seed: int =
     return number
 
 
-def plain(rated: Rated) -> tuple[Any, ...]:
+def plain(rating: StoredRating) -> tuple[Any, ...]:
     """All of a rating but its place in the file, as something that can be compared."""
-    heard = rated.heard
-    arrays = tuple((array.shape, array.tobytes()) for array in (heard.theta, heard.heatmap, heard.textures))
-    own = rated.uid, rated.listener, rated.at, rated.time, rated.valence, rated.arousal, rated.source, rated.undone
-    return *own, heard.bundle, heard.layout, *arrays
+    evidence = rating.evidence
+    arrays = tuple((array.shape, array.tobytes()) for array in (evidence.theta, evidence.heatmap, evidence.textures))
+    fields = (
+        rating.uid,
+        rating.listener,
+        rating.at,
+        rating.time,
+        rating.valence,
+        rating.arousal,
+        rating.source,
+        rating.undone,
+    )
+    return *fields, evidence.bundle, evidence.layout, *arrays
 
 
 def values(store: Listeners, name: str = "ana") -> list[float]:
-    return [rated.valence for rated in store.ratings(name)]
+    return [rating.valence for rating in store.ratings(name)]
 
 
 def exported(count: int, name: str = "ana") -> dict[str, Any]:
@@ -53,5 +62,5 @@ def exported(count: int, name: str = "ana") -> dict[str, Any]:
 
 
 def some_entry() -> dict[str, Any]:
-    rated = Rated("0" * 32, "ana", datetime(2024, 5, 1, 20, 15, tzinfo=UTC), 3.5, 0.25, -0.5, "midi", HEARD)
-    return to_json("ana", [rated])["ratings"][0]
+    rating = StoredRating("0" * 32, "ana", datetime(2024, 5, 1, 20, 15, tzinfo=UTC), 3.5, 0.25, -0.5, "midi", HEARD)
+    return to_json("ana", [rating])["ratings"][0]

@@ -15,7 +15,7 @@ from valaro.streamer.catalogue.analysis import emissions
 from valaro.streamer.cli import run
 from valaro.streamer.cli.calibrate import MOST_FILES, _pieces, excerpt
 from valaro.streamer.errors import AudioFileError
-from valaro.streamer.listeners.evidence import Rated
+from valaro.streamer.listeners.evidence import StoredRating
 from valaro.streamer.listeners.schema import default_path
 from valaro.streamer.listeners.store import Listeners
 from valaro.streamer.sources import AudioFile
@@ -66,7 +66,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, lines: str, *arguments: str, name: s
     return run(["calibrate", *arguments, "--listener", name, "--silent"])
 
 
-def kept(name: str = "ana") -> list[Rated]:
+def kept(name: str = "ana") -> list[StoredRating]:
     with Listeners() as store:
         return list(store.ratings(name))
 
@@ -86,7 +86,7 @@ def test_answers_are_kept_with_what_was_heard_at_the_moments_asked_about(
     assert min(first.time, second.time) >= 5
     live = {affect.time: affect for affect in emissions(song, load_bundle(bundle))}
     for each in (first, second):
-        np.testing.assert_allclose(each.heard.heatmap, live[each.time].heatmap.ravel(), rtol=1e-5)
+        np.testing.assert_allclose(each.evidence.heatmap, live[each.time].heatmap.ravel(), rtol=1e-5)
     lines = captured.out.splitlines()
     begin = max(0.0, first.time - 6)
     assert lines[1] == f"1 of 6: song.wav, 0:{begin:04.1f} to 0:{first.time:04.1f}"

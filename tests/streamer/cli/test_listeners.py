@@ -84,13 +84,13 @@ def test_a_rating_is_kept_with_what_the_engine_heard_at_that_moment(song: str, b
     engine = Engine(model, RATE)
     live = engine.push(demo_piece(RATE)[:LENGTH].astype(np.float32))
     assert (rated.valence, rated.arousal, rated.time, rated.source) == (-0.5, 0.25, 4.0, "cli")
-    np.testing.assert_allclose(rated.heard.heatmap, live[7].heatmap.ravel(), rtol=1e-5)
+    np.testing.assert_allclose(rated.evidence.heatmap, live[7].heatmap.ravel(), rtol=1e-5)
     # Of the plain decoder the heatmap is theta's: so it was taken at the same moment.
     np.testing.assert_allclose(
-        model.affective.heatmap(rated.heard.theta.astype(float)), live[7].heatmap.ravel(), atol=1e-6
+        model.affective.heatmap(rated.evidence.theta.astype(float)), live[7].heatmap.ravel(), atol=1e-6
     )
-    assert rated.heard.bundle == theta_digest(model)
-    assert rated.heard.textures.shape == (4, 163)
+    assert rated.evidence.bundle == theta_digest(model)
+    assert rated.evidence.textures.shape == (4, 163)
 
 
 @pytest.mark.long

@@ -34,22 +34,22 @@ class Room:
 
     def __init__(self, path: Path, listener: str = "", lag: float = 2.0) -> None:
         self.controls = Controls(listener=listener)
-        self.learning = OnlineAdaptation(BUNDLE, self.controls, lambda: Listeners(path), lag=lag)
-        self.controls.hear_ratings(self.learning.rate)
-        self.learning.load()
-        self.engine = Engine(BUNDLE, RATE, listener=self.learning)
+        self.adaptation = OnlineAdaptation(BUNDLE, self.controls, lambda: Listeners(path), lag=lag)
+        self.controls.hear_ratings(self.adaptation.rate)
+        self.adaptation.load()
+        self.engine = Engine(BUNDLE, RATE, listener=self.adaptation)
 
     def play(self, seconds: float) -> list[Affect]:
-        heard = self.engine.push(music(seconds))
-        self.controls.newest = heard[-1]
-        return heard
+        affects = self.engine.push(music(seconds))
+        self.controls.newest = affects[-1]
+        return affects
 
     def __enter__(self) -> "Room":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.learning.load()  # a slow disk may need longer than close() waits
-        self.learning.close()
+        self.adaptation.load()  # a slow disk may need longer than close() waits
+        self.adaptation.close()
 
 
 @pytest.fixture
@@ -57,15 +57,15 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "ratings.sqlite3"
 
 
-def place(affect: Affect) -> np.ndarray:
+def mean(affect: Affect) -> np.ndarray:
     return np.array([affect.valence, affect.arousal])
 
 
 def test_without_ratings_a_listener_changes_nothing(store: Path) -> None:
     with Room(store, "ana") as room:
         plain = Engine(BUNDLE, RATE).push(music(4))
-        for own, everybodys in zip(room.play(4), plain, strict=True):
-            np.testing.assert_array_equal(own.heatmap, everybodys.heatmap)
+        for adapted, unadapted in zip(room.play(4), plain, strict=True):
+            np.testing.assert_array_equal(adapted.heatmap, unadapted.heatmap)
 
 
 def test_a_rating_draws_the_heatmap_towards_it_at_once_and_in_the_next_session(store: Path) -> None:
@@ -75,14 +75,14 @@ def test_a_rating_draws_the_heatmap_towards_it_at_once_and_in_the_next_session(s
         room.play(8)
         for _ in range(3):
             room.controls.rate(*target)
-        own = room.play(12)[-1]
-    assert np.linalg.norm(place(own) - target) < 0.8 * np.linalg.norm(place(plain) - target)
-    assert own.heatmap.sum() == pytest.approx(1.0)
-    assert own.heatmap.min() >= 0.0
+        adapted = room.play(12)[-1]
+    assert np.linalg.norm(mean(adapted) - target) < 0.8 * np.linalg.norm(mean(plain) - target)
+    assert adapted.heatmap.sum() == pytest.approx(1.0)
+    assert adapted.heatmap.min() >= 0.0
     with Room(store, "ana") as room:
         again = room.play(12)[-1]
     alone = Engine(BUNDLE, RATE).push(music(12))[-1]
-    assert np.linalg.norm(place(again) - target) < 0.8 * np.linalg.norm(place(alone) - target)
+    assert np.linalg.norm(mean(again) - target) < 0.8 * np.linalg.norm(mean(alone) - target)
     with Room(store, "ben") as room:
         np.testing.assert_array_equal(room.play(12)[-1].heatmap, alone.heatmap)
 
@@ -91,29 +91,29 @@ def test_the_lag_picks_what_was_heard_before(store: Path) -> None:
     with Room(store, "ana", lag=2.0) as room:
         room.play(8)
         room.controls.rate(0.5, 0.5)
-        wait_for(lambda: room.learning.kept == 1)
-    with Listeners(store) as kept:
-        (rated,) = kept.ratings("ana")
-    assert rated.time == 6.0
-    assert rated.source == "api"
+        wait_for(lambda: room.adaptation.stored == 1)
+    with Listeners(store) as ratings:
+        (rating,) = ratings.ratings("ana")
+    assert rating.time == 6.0
+    assert rating.source == "api"
     expected = Engine(BUNDLE, RATE).push(music(8))[11]  # 6.0 s
-    np.testing.assert_allclose(rated.heard.heatmap.reshape(11, 11), expected.heatmap, atol=1e-6)
+    np.testing.assert_allclose(rating.evidence.heatmap.reshape(11, 11), expected.heatmap, atol=1e-6)
 
 
 def test_what_was_rated_before_a_profile_is_read_is_not_counted_twice(store: Path) -> None:
     with Room(store, "ana") as room:
         room.play(8)
         room.controls.rate(-0.8, 0.8)
-        wait_for(lambda: room.learning.kept == 1)
+        wait_for(lambda: room.adaptation.stored == 1)
         room.controls.rate(-0.8, 0.8)
-        own = room.play(4)[-1]
+        adapted = room.play(4)[-1]
     with Room(store) as room:  # nobody is named: her rating comes before her profile is asked for
         room.play(8)
         room.controls.rate(0.1, 0.1, "ana")
         room.controls.listener = "ana"
-        room.learning.load()
-        assert room.learning.ratings("ana") == 3
-    assert own.time == 12.0
+        room.adaptation.load()
+        assert room.adaptation.ratings("ana") == 3
+    assert adapted.time == 12.0
 
 
 def test_several_are_a_product_of_each(store: Path) -> None:
@@ -138,8 +138,8 @@ def test_without_a_name_ratings_count_for_this_session_alone(store: Path) -> Non
         room.play(8)
         for _ in range(3):
             room.controls.rate(-0.8, 0.8)
-        own = room.play(4)[-1]
-    assert own.valence < plain.valence
+        adapted = room.play(4)[-1]
+    assert adapted.valence < plain.valence
     assert not store.exists()
 
 
@@ -150,8 +150,8 @@ def test_silence_fades_to_the_neutral_heatmap_whoever_listens(store: Path) -> No
         for _ in range(5):
             room.controls.rate(0.9, 0.9)
         quiet = room.engine.push(np.zeros(30 * RATE, np.float32))
-    assert np.linalg.norm(place(quiet[0]) - place(rest)) > 0.4
-    assert np.linalg.norm(place(quiet[-1]) - place(rest)) < 0.02
+    assert np.linalg.norm(mean(quiet[0]) - mean(rest)) > 0.4
+    assert np.linalg.norm(mean(quiet[-1]) - mean(rest)) < 0.02
 
 
 def test_a_rating_before_any_sound_is_refused_and_not_counted(store: Path) -> None:
@@ -171,18 +171,18 @@ def test_a_store_that_fails_is_told_once_and_the_session_still_learns(
         raise StoreError("the disk is full")
 
     controls = Controls(listener="ana")
-    learning = OnlineAdaptation(BUNDLE, controls, broken)
-    controls.hear_ratings(learning.rate)
-    learning.load()
-    engine = Engine(BUNDLE, RATE, listener=learning)
+    adaptation = OnlineAdaptation(BUNDLE, controls, broken)
+    controls.hear_ratings(adaptation.rate)
+    adaptation.load()
+    engine = Engine(BUNDLE, RATE, listener=adaptation)
     controls.newest = engine.push(music(8))[-1]
     for _ in range(3):
         controls.rate(-0.8, 0.8)
-    own = engine.push(music(8)[: RATE // 2])[-1]
-    learning.close()
-    assert learning.ratings("ana") == 3
-    assert learning.lost >= 3
-    assert own.valence < Engine(BUNDLE, RATE).push(music(8))[-1].valence
+    adapted = engine.push(music(8)[: RATE // 2])[-1]
+    adaptation.close()
+    assert adaptation.ratings("ana") == 3
+    assert adaptation.lost >= 3
+    assert adapted.valence < Engine(BUNDLE, RATE).push(music(8))[-1].valence
     assert [record.message for record in caplog.records if "the disk is full" in record.message] == [
         "the disk is full; tracking goes on (told once, counted from here on)"
     ]
@@ -191,7 +191,7 @@ def test_a_store_that_fails_is_told_once_and_the_session_still_learns(
 def test_a_store_that_could_not_be_opened_is_tried_again_and_what_it_holds_is_learnt_then(
     store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("valaro.streamer.listeners.adaptation._AGAIN", float("inf"))
+    monkeypatch.setattr("valaro.streamer.listeners.adaptation._RETRY_INTERVAL", float("inf"))
     with Room(store, "ana") as room:
         room.play(8)
         room.controls.rate(-0.8, 0.8)
@@ -202,45 +202,45 @@ def test_a_store_that_could_not_be_opened_is_tried_again_and_what_it_holds_is_le
         return Listeners(store) if len(attempts) > 1 else None
 
     controls = Controls(listener="ana")
-    learning = OnlineAdaptation(BUNDLE, controls, opened)
-    controls.hear_ratings(learning.rate)
-    learning.load()
-    controls.newest = Engine(BUNDLE, RATE, listener=learning).push(music(8))[-1]
+    adaptation = OnlineAdaptation(BUNDLE, controls, opened)
+    controls.hear_ratings(adaptation.rate)
+    adaptation.load()
+    controls.newest = Engine(BUNDLE, RATE, listener=adaptation).push(music(8))[-1]
     controls.rate(-0.8, 0.8)
-    learning.load()
-    assert (len(attempts), learning.kept, learning.lost, learning.ratings("ana")) == (1, 0, 1, 1)
-    learning._open_at = 0.0  # as if a minute had passed
+    adaptation.load()
+    assert (len(attempts), adaptation.stored, adaptation.lost, adaptation.ratings("ana")) == (1, 0, 1, 1)
+    adaptation._open_at = 0.0  # as if a minute had passed
     with caplog.at_level(logging.INFO, "valaro"):
         controls.rate(-0.8, 0.8)
-        learning.load()
-    learning.close()
-    assert (len(attempts), learning.kept, learning.lost, learning.ratings("ana")) == (2, 1, 1, 3)
+        adaptation.load()
+    adaptation.close()
+    assert (len(attempts), adaptation.stored, adaptation.lost, adaptation.ratings("ana")) == (2, 1, 1, 3)
     assert [record.message for record in caplog.records] == ["listener ana: 1 rating"]
-    with Listeners(store) as kept:
-        assert kept.count("ana") == 2
+    with Listeners(store) as ratings:
+        assert ratings.count("ana") == 2
 
 
 def test_without_a_store_nothing_is_said_of_what_it_may_hold(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "valaro"):
-        learning = OnlineAdaptation(BUNDLE, Controls(listener="ana"), lambda: None)
-        learning.load()
-        learning.close()
+        adaptation = OnlineAdaptation(BUNDLE, Controls(listener="ana"), lambda: None)
+        adaptation.load()
+        adaptation.close()
     assert caplog.records == []
 
 
 def test_a_fault_is_told_whatever_was_lost_before_it(store: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Room(store, "ana") as room:
         room.play(8)
-        room.learning.lost = 1
-        other = sqlite3.connect(store, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
+        room.adaptation.lost = 1
+        connection = sqlite3.connect(store, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
         room.controls.rate(-0.8, 0.8)
-        wait_for(lambda: room.learning.lost == 2)
-        other.execute("ROLLBACK")
-        other.close()
+        wait_for(lambda: room.adaptation.lost == 2)
+        connection.execute("ROLLBACK")
+        connection.close()
         room.controls.rate(-0.8, 0.8)  # the lock passed: from now on ratings are kept again
-        wait_for(lambda: room.learning.kept == 1)
-        assert room.learning.ratings("ana") == 2
+        wait_for(lambda: room.adaptation.stored == 1)
+        assert room.adaptation.ratings("ana") == 2
     assert [record.message for record in caplog.records if "locked by another program" in record.message] == [
         f"{store} is locked by another program: try again when that is done; "
         "tracking goes on (told once, counted from here on)"
@@ -251,28 +251,28 @@ def test_a_store_that_is_damaged_while_it_runs_is_kept_aside_and_the_session_goe
     store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     controls = Controls(listener="ana")
-    learning = OnlineAdaptation(BUNDLE, controls, lambda: open_or_none(store, log.warning))
-    controls.hear_ratings(learning.rate)
-    learning.load()
-    with sqlite3.connect(store) as other:
-        other.execute("PRAGMA writable_schema = ON")
-        other.execute("UPDATE sqlite_schema SET rootpage = 9999 WHERE name = 'rating'")
-        other.execute("PRAGMA schema_version = 99")
-    other.close()
-    engine = Engine(BUNDLE, RATE, listener=learning)
+    adaptation = OnlineAdaptation(BUNDLE, controls, lambda: open_or_none(store, log.warning))
+    controls.hear_ratings(adaptation.rate)
+    adaptation.load()
+    with sqlite3.connect(store) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_schema SET rootpage = 9999 WHERE name = 'rating'")
+        connection.execute("PRAGMA schema_version = 99")
+    connection.close()
+    engine = Engine(BUNDLE, RATE, listener=adaptation)
     for _ in range(2):
         controls.newest = engine.push(music(8))[-1]
         controls.rate(-0.8, 0.8)
-        learning.load()
-    learning.close()
-    assert (learning.lost, learning.kept, learning.ratings("ana")) == (1, 1, 2)
-    with Listeners(store) as kept:
-        assert kept.count("ana") == 1
-        assert len(kept.kept_aside()) == 1
-    told = [record.message for record in caplog.records if "damaged" in record.message]
-    assert told[0] == f"{store} is damaged; tracking goes on (told once, counted from here on)"
-    assert told[1].endswith("and a new one is begun")
-    assert len(told) == 2
+        adaptation.load()
+    adaptation.close()
+    assert (adaptation.lost, adaptation.stored, adaptation.ratings("ana")) == (1, 1, 2)
+    with Listeners(store) as ratings:
+        assert ratings.count("ana") == 1
+        assert len(ratings.set_aside_files()) == 1
+    messages = [record.message for record in caplog.records if "damaged" in record.message]
+    assert messages[0] == f"{store} is damaged; tracking goes on (told once, counted from here on)"
+    assert messages[1].endswith("and a new one is begun")
+    assert len(messages) == 2
 
 
 def test_a_rating_that_cannot_be_read_takes_no_other_along(store: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -280,14 +280,14 @@ def test_a_rating_that_cannot_be_read_takes_no_other_along(store: Path, caplog: 
         room.play(8)
         for _ in range(3):
             room.controls.rate(-0.8, 0.8)
-    with sqlite3.connect(store) as other:
-        other.execute("UPDATE rating SET theta = x'00' WHERE id = 2")
-    other.close()
+    with sqlite3.connect(store) as connection:
+        connection.execute("UPDATE rating SET theta = x'00' WHERE id = 2")
+    connection.close()
     with Room(store, "ana") as room:
-        assert room.learning.ratings("ana") == 2
+        assert room.adaptation.ratings("ana") == 2
         room.play(8)
         room.controls.rate(-0.8, 0.8)
-        wait_for(lambda: room.learning.kept == 1)
+        wait_for(lambda: room.adaptation.stored == 1)
     assert [record.message for record in caplog.records if "damaged" in record.message] == [
         f"{store} is damaged: rating 2 cannot be read; tracking goes on (told once, counted from here on)"
     ]
@@ -303,9 +303,9 @@ def test_of_a_flood_no_more_is_learnt_than_is_kept(store: Path) -> None:
             except InputError:
                 refused += 1
         room.controls.rate(0.5, 0.5, "ben")  # one listener's flood is nobody else's
-        learnt = room.learning.ratings("ana")
-    assert 20 <= learnt == 1_000 - refused < 1_000
-    assert (room.learning.kept, room.learning.lost) == (learnt + 1, 0)
+        counted = room.adaptation.ratings("ana")
+    assert 20 <= counted == 1_000 - refused < 1_000
+    assert (room.adaptation.stored, room.adaptation.lost) == (counted + 1, 0)
 
 
 def test_of_a_flood_under_ever_new_names_as_little_is_kept_and_nothing_is_remembered(store: Path) -> None:
@@ -318,28 +318,28 @@ def test_of_a_flood_under_ever_new_names_as_little_is_kept_and_nothing_is_rememb
             except InputError:
                 refused += 1
         room.controls.rate(-0.8, 0.8)  # who is here is heard all the same
-        assert set(room.learning._states) == {"ana"}
+        assert set(room.adaptation._states) == {"ana"}
         room.controls.listener = "stranger 0"
-        room.learning.load()
-        assert room.learning.ratings("stranger 0") == 1
+        room.adaptation.load()
+        assert room.adaptation.ratings("stranger 0") == 1
     assert 20 <= 1_000 - refused < 1_000
-    with Listeners(store) as kept:
-        assert kept.names() == {"ana": 1} | dict.fromkeys(kept.names(), 1)
-        assert len(kept.names()) == 1_001 - refused
+    with Listeners(store) as ratings:
+        assert ratings.names() == {"ana": 1} | dict.fromkeys(ratings.names(), 1)
+        assert len(ratings.names()) == 1_001 - refused
 
 
 def test_what_is_rated_after_the_end_is_counted_as_lost(store: Path) -> None:
     with Room(store, "ana") as room:
         room.play(8)
     room.controls.rate(-0.8, 0.8)
-    room.learning.close()
-    assert (room.learning.kept, room.learning.lost) == (0, 1)
+    room.adaptation.close()
+    assert (room.adaptation.stored, room.adaptation.lost) == (0, 1)
 
 
 def test_after_the_end_nothing_is_waited_for(store: Path) -> None:
     with Room(store, "ana") as room:
         room.play(8)
-    waiting = threading.Thread(target=room.learning.load, daemon=True)
+    waiting = threading.Thread(target=room.adaptation.load, daemon=True)
     waiting.start()
     waiting.join(PATIENCE)
     assert not waiting.is_alive()
@@ -347,14 +347,14 @@ def test_after_the_end_nothing_is_waited_for(store: Path) -> None:
 
 def test_a_heatmap_of_one_cell_survives(store: Path) -> None:
     with Room(store, "ana") as room:
-        heard = room.play(8)[-1]
+        affect = room.play(8)[-1]
         room.controls.rate(-0.8, 0.8)
-        one = np.zeros(121)
-        one[5] = 1.0
+        heatmap = np.zeros(121)
+        heatmap[5] = 1.0
         theta = np.full(BUNDLE.acoustic.components, 1.0 / BUNDLE.acoustic.components)
-        own = room.learning.hear(heard.time + 0.5, theta, one, np.ones(163, np.float32))
-    assert np.isfinite(own).all()
-    assert own.sum() == pytest.approx(1.0)
+        adapted = room.adaptation.hear(affect.time + 0.5, theta, heatmap, np.ones(163, np.float32))
+    assert np.isfinite(adapted).all()
+    assert adapted.sum() == pytest.approx(1.0)
 
 
 def test_a_lag_out_of_range_is_refused(store: Path) -> None:

@@ -30,23 +30,25 @@ def test_an_export_is_the_same_listener_elsewhere(store: Listeners, tmp_path: Pa
         added(store, "Zoë", value, seed)
     store.undo(2)
     text = json.dumps(store.export("Zoë"))
-    with Listeners(tmp_path / "elsewhere.sqlite3") as other:
-        added(other, "bo")
-        assert other.import_(json.loads(text)) == ("Zoë", 3)
-        assert [plain(each) for each in other.ratings("Zoë", undone=True)] == [
-            plain(each) for each in store.ratings("Zoë", undone=True)
+    with Listeners(tmp_path / "elsewhere.sqlite3") as elsewhere:
+        added(elsewhere, "bo")
+        assert elsewhere.import_(json.loads(text)) == ("Zoë", 3)
+        assert [plain(rating) for rating in elsewhere.ratings("Zoë", undone=True)] == [
+            plain(rating) for rating in store.ratings("Zoë", undone=True)
         ]
-        assert values(other, "Zoë") == [1 / 3, 1e-300]
-        assert other.export("Zoë") == store.export("Zoë")
+        assert values(elsewhere, "Zoë") == [1 / 3, 1e-300]
+        assert elsewhere.export("Zoë") == store.export("Zoë")
 
 
 def test_whom_a_listener_began_like_is_taken_along(store: Listeners, tmp_path: Path) -> None:
     added(store, valence=0.1)
     store.like("ana", "bo")
-    with Listeners(tmp_path / "elsewhere.sqlite3") as other:
-        assert other.import_(json.loads(json.dumps(store.export("bo")))) == ("bo", 1)
-        assert [plain(each) for each in other.ratings("bo")] == [plain(each) for each in store.ratings("bo")]
-        assert [each.source for each in other.ratings("bo")] == ["like"]
+    with Listeners(tmp_path / "elsewhere.sqlite3") as elsewhere:
+        assert elsewhere.import_(json.loads(json.dumps(store.export("bo")))) == ("bo", 1)
+        assert [plain(rating) for rating in elsewhere.ratings("bo")] == [
+            plain(rating) for rating in store.ratings("bo")
+        ]
+        assert [rating.source for rating in elsewhere.ratings("bo")] == ["like"]
 
 
 def test_importing_twice_doubles_nothing(store: Listeners) -> None:
@@ -77,9 +79,9 @@ def test_nobody_is_not_exported(store: Listeners) -> None:
 
 def faulty(**change: Any) -> dict[str, Any]:
     """An export of two ratings, the second with a fault."""
-    found = exported(2)
-    found["ratings"][1] |= change
-    return found
+    export = exported(2)
+    export["ratings"][1] |= change
+    return export
 
 
 FAULTS: list[Any] = [
@@ -146,13 +148,13 @@ def near_exports(draw: st.DrawFn) -> object:
     """An export of which something is other than it should be, or anything at all."""
     if draw(st.integers(0, 4)) == 0:
         return draw(JSON)
-    found = exported(draw(st.integers(0, 2)))
+    export = exported(draw(st.integers(0, 2)))
     for _ in range(draw(st.integers(1, 3))):
-        table = draw(st.sampled_from([found, *found["ratings"]]))
+        table = draw(st.sampled_from([export, *export["ratings"]]))
         table[draw(st.sampled_from([*table, "more"]))] = draw(JSON)
-        if not isinstance(found["ratings"], list) or not all(isinstance(each, dict) for each in found["ratings"]):
+        if not isinstance(export["ratings"], list) or not all(isinstance(entry, dict) for entry in export["ratings"]):
             break
-    return found
+    return export
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

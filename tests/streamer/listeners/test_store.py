@@ -40,18 +40,18 @@ def test_what_was_rated_in_one_session_is_there_in_the_next(path: Path) -> None:
         numbers = [added(store, valence=value, seed=seed) for seed, value in enumerate([-1.0, 0.1, 1.0])]
         added(store, "bo")
     with Listeners(path) as store:
-        found = list(store.ratings("ana"))
+        ratings = list(store.ratings("ana"))
         assert store.names() == {"ana": 3, "bo": 1}
         assert store.count("ana") == 3
         assert store.count("nobody") == 0
-    assert [rated.id for rated in found] == numbers == sorted(numbers)
-    assert [rated.valence for rated in found] == [-1.0, 0.1, 1.0]
-    for seed, rated in enumerate(found):
+    assert [rated.id for rated in ratings] == numbers == sorted(numbers)
+    assert [rated.valence for rated in ratings] == [-1.0, 0.1, 1.0]
+    for seed, rated in enumerate(ratings):
         expected = some_heard(seed)
         assert (rated.arousal, rated.time, rated.source, rated.undone) == (-0.25, 12.5, "osc", False)
-        assert (rated.heard.bundle, rated.heard.layout) == (expected.bundle, expected.layout)
+        assert (rated.evidence.bundle, rated.evidence.layout) == (expected.bundle, expected.layout)
         for name in ("theta", "heatmap", "textures"):
-            np.testing.assert_array_equal(getattr(rated.heard, name), getattr(expected, name))
+            np.testing.assert_array_equal(getattr(rated.evidence, name), getattr(expected, name))
         assert before <= rated.at <= datetime.now(UTC)
 
 
@@ -63,10 +63,10 @@ def test_more_ratings_than_are_read_at_once_come_in_their_order(store: Listeners
 
 def test_the_order_is_that_of_the_ratings_whatever_the_clock_says(store: Listeners, path: Path) -> None:
     first, second = added(store, valence=0.1), added(store, valence=0.2)
-    with sqlite3.connect(path) as other:  # as if the clock had stood in the future then, and went back since
-        other.execute("UPDATE rating SET at = '2999-01-01T00:00:00+00:00' WHERE id = ?", (first,))
-        other.execute("UPDATE rating SET at = '2998-01-01T00:00:00+00:00' WHERE id = ?", (second,))
-    other.close()
+    with sqlite3.connect(path) as connection:  # as if the clock had stood in the future then, and went back since
+        connection.execute("UPDATE rating SET at = '2999-01-01T00:00:00+00:00' WHERE id = ?", (first,))
+        connection.execute("UPDATE rating SET at = '2998-01-01T00:00:00+00:00' WHERE id = ?", (second,))
+    connection.close()
     added(store, valence=0.3)
     assert values(store) == [0.1, 0.2, 0.3]
 
@@ -76,13 +76,13 @@ def test_a_new_listener_begins_like_another(store: Listeners) -> None:
         added(store, valence=number / 20, seed=number)
     store.undo(14)
     assert store.like("ana", "bo") == MOST_LIKE == 10
-    expected = list(store.ratings("ana"))[-10:]
-    found = list(store.ratings("bo"))
-    for copy, original in zip(found, expected, strict=True):
+    originals = list(store.ratings("ana"))[-10:]
+    copies = list(store.ratings("bo"))
+    for copy, original in zip(copies, originals, strict=True):
         assert plain(copy) == plain(replace(original, listener="bo", source="like"))
-    assert max(each.id for each in expected) < min(each.id for each in found)
+    assert max(rating.id for rating in originals) < min(rating.id for rating in copies)
     added(store, "bo", valence=1.0)
-    assert values(store, "bo") == [*(each.valence for each in expected), 1.0]
+    assert values(store, "bo") == [*(rating.valence for rating in originals), 1.0]
     assert len(values(store)) == 14  # nothing of ana's has changed
     assert store.copies("ana") == ["bo"]
     assert store.copies("bo") == []  # they are ana's
@@ -105,14 +105,14 @@ def test_who_has_rated_becomes_like_another_only_when_that_is_meant(store: Liste
 
 def test_there_is_nobody_to_be_like(store: Listeners) -> None:
     store.undo(added(store))
-    for other, name, said in (
+    for other, name, message in (
         ("nobody", "bo", "there is no listener nobody"),
         ("ana", "bo", "ana has no ratings that count"),
         ("ana", "ana", "name another listener"),
         ("ana", "", "name"),
         ("ana", "x" * 65, "at most 64"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             store.like(other, name)
     assert store.names() == {"ana": 0}
 
@@ -133,7 +133,7 @@ def test_a_rating_taken_back_counts_no_more(store: Listeners) -> None:
     assert values(store) == [0.2]
     assert store.names() == {"ana": 1}
     assert [rated.undone for rated in store.ratings("ana", undone=True)] == [True, False]
-    assert not any(store.undo(each) for each in (first, second + 1, 0, -1, 2**70))
+    assert not any(store.undo(number) for number in (first, second + 1, 0, -1, 2**70))
     assert values(store) == [0.2]
 
 
@@ -187,8 +187,8 @@ def test_a_name_is_only_ever_a_name(store: Listeners, path: Path) -> None:
     assert sorted(store.names()) == sorted(names)
     assert store.forget("%") == 1
     assert len(store.names()) == len(names) - 1
-    assert {each.name.removeprefix(path.name) for each in path.parent.iterdir()} == {"", "-wal", "-shm"}
-    assert [each.name for each in path.parent.parent.iterdir()] == ["data"]
+    assert {file.name.removeprefix(path.name) for file in path.parent.iterdir()} == {"", "-wal", "-shm"}
+    assert [file.name for file in path.parent.parent.iterdir()] == ["data"]
 
 
 def test_a_name_is_the_same_however_its_accents_are_typed(store: Listeners) -> None:
@@ -215,8 +215,8 @@ def test_importing_the_store_compiles_nothing() -> None:
 def test_a_flood_is_refused_and_counted(store: Listeners, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0  # the clock stands still, or of a slow disk none would be too many
     monkeypatch.setattr(rate_limit, "time", SimpleNamespace(monotonic=lambda: now))
-    kept = [store.add("ana", 0.0, 0.0, HEARD, time=1.0) for _ in range(1_000)]
-    assert [each is not None for each in kept] == [True] * 20 + [False] * 980
+    numbers = [store.add("ana", 0.0, 0.0, HEARD, time=1.0) for _ in range(1_000)]
+    assert [number is not None for number in numbers] == [True] * 20 + [False] * 980
     assert (store.refused, store.count("ana")) == (980, 20)
     assert added(store, "bo")  # one listener's flood is nobody else's
     now += 0.25  # and it passes
@@ -284,24 +284,24 @@ def test_programs_may_share_it_and_make_it_at_the_same_time(path: Path) -> None:
 
 
 def bytes_of(folder: Path) -> bytes:
-    return b"".join(each.read_bytes() for each in sorted(folder.iterdir()))
+    return b"".join(file.read_bytes() for file in sorted(folder.iterdir()))
 
 
 def test_who_is_forgotten_leaves_no_byte(store: Listeners, path: Path) -> None:
-    others = []
+    remaining_ids = []
     for seed in range(15):
         added(store, "anastasia the first", seed=seed)
-        others.append(added(store, "bo", valence=seed / 15, seed=100 + seed))
+        remaining_ids.append(added(store, "bo", valence=seed / 15, seed=100 + seed))
     store.undo(1)
     traces = [b"anastasia the first", some_heard(7).textures.tobytes()[:64], some_heard(7).theta.tobytes()]
     assert all(trace in bytes_of(path.parent) for trace in traces)
-    kept = [plain(rated) for rated in store.ratings("bo")]
+    remaining = [plain(rated) for rated in store.ratings("bo")]
     assert store.forget("anastasia the first") == 15
     assert not any(trace in bytes_of(path.parent) for trace in traces)
     assert some_heard(107).theta.tobytes() in bytes_of(path.parent)
     assert store.names() == {"bo": 15}
-    assert [plain(rated) for rated in store.ratings("bo")] == kept
-    assert [rated.id for rated in store.ratings("bo")] == others
+    assert [plain(rated) for rated in store.ratings("bo")] == remaining
+    assert [rated.id for rated in store.ratings("bo")] == remaining_ids
     assert store.forget("anastasia the first") == 0
 
 
@@ -374,8 +374,8 @@ def killed(nursery: "subprocess.Popen[bytes]", after: int, then: float) -> list[
 
 def check_whole(path: Path, ids: list[int]) -> None:
     with open_listeners(path, pytest.fail) as store:
-        found = {rated.id for name in store.names() for rated in store.ratings(name)}
-    assert found >= set(ids)
+        stored_ids = {rated.id for name in store.names() for rated in store.ratings(name)}
+    assert stored_ids >= set(ids)
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()

@@ -31,30 +31,30 @@ rng = np.random.default_rng(5)
 
 def test_a_lock_of_another_program_is_one_line_and_passes(store: Listeners, path: Path) -> None:
     added(store)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="locked by another program"):
         added(store)
     assert store.names() == {"ana": 1}
-    other.execute("ROLLBACK")
-    other.close()
+    connection.execute("ROLLBACK")
+    connection.close()
     added(store)
     assert store.names() == {"ana": 2}
 
 
 def test_tracking_goes_on_without_a_store_that_stays_locked(path: Path) -> None:
     Listeners(path).close()
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("PRAGMA locking_mode = EXCLUSIVE")
-    other.execute("BEGIN EXCLUSIVE")
-    said: list[str] = []
-    assert open_or_none(path, said.append) is None
-    assert said == [f"{path} is locked by another program: try again when that is done; ratings are not kept"]
-    other.close()
-    opened = open_or_none(path, said.append)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("BEGIN EXCLUSIVE")
+    messages: list[str] = []
+    assert open_or_none(path, messages.append) is None
+    assert messages == [f"{path} is locked by another program: try again when that is done; ratings are not kept"]
+    connection.close()
+    opened = open_or_none(path, messages.append)
     assert opened is not None
     opened.close()
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
 def written(path: Path, count: int = 15) -> bytes:
@@ -85,16 +85,16 @@ def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(path: Path, damage: st
     with pytest.raises(DamagedError, match="is damaged"):
         Listeners(path)
     assert path.read_bytes() == bad
-    said: list[str] = []
-    with open_listeners(path, said.append) as store:
+    messages: list[str] = []
+    with open_listeners(path, messages.append) as store:
         assert store.names() == {}
         added(store)
-        [kept] = store.kept_aside()
-        assert kept.read_bytes() == bad
-        assert said == [f"{path} is damaged: kept as {kept.name}, and a new one is begun"]
-    with open_listeners(path, said.append) as store:
+        [damaged] = store.set_aside_files()
+        assert damaged.read_bytes() == bad
+        assert messages == [f"{path} is damaged: kept as {damaged.name}, and a new one is begun"]
+    with open_listeners(path, messages.append) as store:
         assert store.names() == {"ana": 1}
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
 def test_what_a_damaged_files_log_holds_is_kept_too_and_not_taken_for_the_new_ones(path: Path) -> None:
@@ -106,8 +106,8 @@ def test_what_a_damaged_files_log_holds_is_kept_too_and_not_taken_for_the_new_on
     path.with_name(f"{path.name}-wal").write_bytes(log)
     with open_listeners(path, lambda _: None) as store:
         assert store.names() == {}
-        [kept] = store.kept_aside()
-    assert b"zoe in the log" in b"".join(each.read_bytes() for each in path.parent.glob(f"{kept.name}*"))
+        [damaged] = store.set_aside_files()
+    assert b"zoe in the log" in b"".join(file.read_bytes() for file in path.parent.glob(f"{damaged.name}*"))
     assert b"zoe in the log" not in path.read_bytes()
 
 
@@ -115,31 +115,31 @@ def test_what_belongs_to_a_file_is_set_aside_with_it(tmp_path: Path) -> None:
     path = tmp_path / "valaro.sqlite3"
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).write_text(f"file{suffix}")
-    kept = schema.set_aside(path)
-    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {
-        f"{kept.name}{suffix}": f"file{suffix}" for suffix in ("", "-wal", "-shm")
+    damaged = schema.set_aside(path)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        f"{damaged.name}{suffix}": f"file{suffix}" for suffix in ("", "-wal", "-shm")
     }
-    assert schema.kept_aside(path) == [kept]
+    assert schema.set_aside_files(path) == [damaged]
 
 
 def test_a_row_that_makes_no_sense_is_damage(store: Listeners, path: Path) -> None:
     added(store)
-    with sqlite3.connect(path) as other:
-        other.execute("UPDATE rating SET theta = x'00'")
-    other.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE rating SET theta = x'00'")
+    connection.close()
     with pytest.raises(DamagedError, match="rating 1 cannot be read"):
         list(store.ratings("ana"))
 
 
 def test_another_programs_database_is_left_alone(path: Path) -> None:
     path.parent.mkdir()
-    with sqlite3.connect(path) as other:
-        other.execute("CREATE TABLE diary (words TEXT)")
-    other.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE diary (words TEXT)")
+    connection.close()
     before = path.read_bytes()
-    said: list[str] = []
-    assert open_or_none(path, said.append) is None
-    assert said == [f"{path} is another program's database: move it elsewhere; ratings are not kept"]
+    messages: list[str] = []
+    assert open_or_none(path, messages.append) is None
+    assert messages == [f"{path} is another program's database: move it elsewhere; ratings are not kept"]
     assert path.read_bytes() == before
 
 
@@ -148,32 +148,32 @@ def test_a_newer_versions_file_is_left_alone(path: Path) -> None:
     connect(path, (*MIGRATIONS, ("CREATE TABLE mood (name TEXT)",))).close()
     with pytest.raises(StoreError, match=r"newer Valaro \(version 2\)"):
         Listeners(path)
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("where", ["a-file/valaro.sqlite3", "a-folder"])
 def test_a_place_that_cannot_be_is_one_line(tmp_path: Path, where: str) -> None:
     (tmp_path / "a-file").touch()
     (tmp_path / "a-folder").mkdir()
-    said: list[str] = []
-    assert open_or_none(tmp_path / where, said.append) is None
-    assert len(said) == 1
-    assert "\n" not in said[0]
+    messages: list[str] = []
+    assert open_or_none(tmp_path / where, messages.append) is None
+    assert len(messages) == 1
+    assert "\n" not in messages[0]
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MB; where none can be mounted, no such test."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    folder = tmp_path / "disk"
+    folder.mkdir()
     try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "valaro", place], check=True, capture_output=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "valaro", folder], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no small disk can be mounted here (that takes root on Linux)")
     try:
-        yield place
+        yield folder
     finally:
-        subprocess.run(["umount", "-l", place], check=True)
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def rate_until_full(store: Listeners) -> tuple[int, str]:
@@ -190,8 +190,8 @@ def test_a_full_disk_is_one_line_and_loses_nothing(small_disk: Path) -> None:
     path, film = small_disk / "valaro.sqlite3", small_disk / "a film"
     with Listeners(path) as store:
         film.write_bytes(b"film" * 65_536)
-        count, said = rate_until_full(store)
-        assert said == f"{path} cannot be written: the disk is full"
+        count, messages = rate_until_full(store)
+        assert messages == f"{path} cannot be written: the disk is full"
         assert sum(store.names().values()) == count > 0
         film.unlink()
         added(store)
@@ -209,17 +209,17 @@ def test_tracking_goes_on_where_the_disk_is_full_from_the_start(small_disk: Path
             with suppress(OSError):
                 while film.write(b"f" * size):
                     pass
-    said: list[str] = []
-    assert open_or_none(path, said.append) is None
-    assert said == [f"{path} cannot be written: the disk is full; ratings are not kept"]
+    messages: list[str] = []
+    assert open_or_none(path, messages.append) is None
+    assert messages == [f"{path} cannot be written: the disk is full; ratings are not kept"]
 
 
 def test_what_sqlite_has_no_room_for_is_one_line_and_loses_nothing(path: Path) -> None:
     """The same where no small disk can be mounted."""
     with Listeners(path) as store:
         store._connection.execute("PRAGMA max_page_count = 40")
-        count, said = rate_until_full(store)
-        assert said == f"{path} cannot be written: the disk is full"
+        count, messages = rate_until_full(store)
+        assert messages == f"{path} cannot be written: the disk is full"
         assert sum(store.names().values()) == count > 0
         store._connection.execute("PRAGMA max_page_count = 1000000")
         added(store)
