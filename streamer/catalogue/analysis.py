@@ -1,6 +1,6 @@
-"""Many files at once: which there are, what is done with each, and what became of it.
+"""The analysis of sound files: the plan for all, the task of one, and its result.
 
-Nothing heavy is loaded here before a ``FileAnalyzer`` is made, so that a process may say first how it wants to run.
+Nothing heavy is loaded here before a ``FileAnalyzer`` is made, so that a process can first set its environment.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ..errors import AudioFileError, ValaroError
 from . import writers
-from .writers import Form
+from .writers import OutputFormat
 
 if TYPE_CHECKING:
     from ...models import Bundle
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..core.protocols import EngineLike, Listener
     from ..listeners.adaptation import OnlineAdaptation
 
-WORTH = 1_200.0  # s of sound from which on processes of their own earn the two seconds that they take to come up
+MIN_PARALLEL_SECONDS = 1_200.0  # s of sound above which more processes are worth their two seconds of start-up
 
 
 def _nothing() -> None:
@@ -29,36 +29,60 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done with every file. ``listener``: one or several names, "" for nobody's heatmap but the model's."""
+    """What is done with every file.
+
+    Parameters
+    ----------
+    model : the bundle; None: the built-in one.
+    decoder : whose heatmap it is.
+    listener : whose heatmap it is adapted to, one or several names; "": the model's own.
+    output_format : of the records.
+    plot : also draw a picture of each file.
+    separate : track each channel by itself.
+    """
 
     model: Path | None = None
     decoder: str = "fusion"
     listener: str = ""
-    form: Form = Form.JSONL
+    output_format: OutputFormat = OutputFormat.JSONL
     plot: bool = False
     separate: bool = False
 
 
 class Task(NamedTuple):
-    """One file. ``into``: where its records go, None for a stream; ``picture``: where its plot goes, if any.
+    """One file to analyse.
 
-    ``header``: whether a table in a stream begins here.
+    Parameters
+    ----------
+    number : its place in the order of all.
+    path : the sound file.
+    output : the file that its records go to; None: a stream.
+    plot_path : the file that its plot goes to, if any.
+    header : whether a table in a stream begins here.
     """
 
     number: int
     path: Path
-    into: Path | None
-    picture: Path | None = None
+    output: Path | None
+    plot_path: Path | None = None
     header: bool = True
 
     @property
     def outputs(self) -> list[Path]:
-        """The files that it leaves."""
-        return [path for path in (self.into, self.picture) if path is not None]
+        """The files that it writes."""
+        return [path for path in (self.output, self.plot_path) if path is not None]
 
 
-class Done(NamedTuple):
-    """What became of a file: ``seconds`` of sound were heard; ``fault`` in one line, if it could not be used."""
+class FileResult(NamedTuple):
+    """The outcome of one task.
+
+    Parameters
+    ----------
+    seconds : of sound that were analysed.
+    fault : in one line, if the file could not be used; else "".
+    exit_code : of the fault; 0: none.
+    notices : the log's lines meanwhile.
+    """
 
     seconds: float = 0.0
     fault: str = ""
@@ -67,7 +91,7 @@ class Done(NamedTuple):
 
 
 def worth_processes(paths: Sequence[Path]) -> bool:
-    """Whether there is more sound than one process is done with before others have come up; looks at few files."""
+    """Whether there is enough sound for more processes to be worth their start-up; looks at few files."""
     import soundfile
 
     from ..sources.audio_file import UNDECODABLE
@@ -78,17 +102,17 @@ def worth_processes(paths: Sequence[Path]) -> bool:
             seconds += soundfile.info(os.fspath(path)).duration if path.is_file() else 0.0
         except (*UNDECODABLE, OSError):
             continue
-        if seconds >= WORTH:
+        if seconds >= MIN_PARALLEL_SECONDS:
             return True
     return False
 
 
-def in_order(finished: Iterator[tuple[Task, Done]]) -> Iterator[tuple[Task, Done]]:
-    """Hold back what is done before its turn; the tasks are numbered from 0."""
-    waiting: dict[int, tuple[Task, Done]] = {}
+def in_order(finished: Iterator[tuple[Task, FileResult]]) -> Iterator[tuple[Task, FileResult]]:
+    """Put results in the order of their tasks, which are numbered from 0; early ones are held back."""
+    waiting: dict[int, tuple[Task, FileResult]] = {}
     due = 0
-    for task, done in finished:
-        waiting[task.number] = task, done
+    for task, result in finished:
+        waiting[task.number] = task, result
         while due in waiting:
             yield waiting.pop(due)
             due += 1
@@ -103,9 +127,21 @@ def emissions(
     separate: bool = False,
     between: Callable[[], object] = _nothing,
 ) -> "Iterator[Affect]":
-    """The emissions of one file, each as soon as its sound is read; ``between`` is called after each block.
+    """The emissions of one file, each as soon as its sound is read.
 
-    ``separate``: of each channel by itself. Raises AudioFileError when there are none.
+    Parameters
+    ----------
+    path : the sound file.
+    bundle : the model.
+    decoder : whose heatmap it is.
+    listener : adapts the heatmap; None: it stays the model's.
+    separate : track each channel by itself, without a listener.
+    between : called after each block of sound.
+
+    Raises
+    ------
+    AudioFileError
+        The file cannot be used, or is too short for an emission.
     """
     from ..core.engine import Engine
     from ..core.multichannel import MultichannelEngine
@@ -131,9 +167,16 @@ def emissions(
 
 
 class FileAnalyzer:
-    """The model of a plan, loaded once, and what is done with a file.
+    """Analyses files by a plan, with its model loaded once.
 
-    Raises BundleError for the model or the decoder, InputError for a listener who is not known, StoreError.
+    Raises
+    ------
+    BundleError
+        The model or the decoder cannot be used.
+    InputError
+        A listener is not known.
+    StoreError
+        The store of ratings cannot be opened.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -142,77 +185,89 @@ class FileAnalyzer:
         self._plan = plan
         self._bundle = load_bundle(plan.model)
         self._bundle.pool(plan.decoder)
-        self._listener = _listening(self._bundle, plan.listener) if plan.listener else None
+        self._listener = _adaptation_to(self._bundle, plan.listener) if plan.listener else None
 
-    def do(self, task: Task, stream: IO[str] | None = None, between: Callable[[], object] = _nothing) -> Done:
-        """Analyse one file; what is wrong with it is said, not raised. ``stream``: for a task without ``into``.
+    def analyze(
+        self, task: Task, stream: IO[str] | None = None, between: Callable[[], object] = _nothing
+    ) -> FileResult:
+        """Analyse one file; its faults are returned in the result, not raised.
 
-        ``between`` is called between the file's blocks, and may raise to end it: no half file is left then. Raises
-        OSError for a ``stream`` that cannot be written.
+        Parameters
+        ----------
+        task : the file.
+        stream : takes the records of a task without ``output``.
+        between : called between the file's blocks; may raise to end the analysis, which leaves no partial file.
+
+        Raises
+        ------
+        OSError
+            The stream cannot be written.
         """
         reached = [0.0]
         try:
-            with closing(self._heard(task.path, reached, between)) as heard:
-                self._save(task, heard, stream)
+            with closing(self._emissions(task.path, reached, between)) as affects:
+                self._save(task, affects, stream)
         except ValaroError as fault:
-            return Done(reached[0], str(fault), fault.exit_code)
+            return FileResult(reached[0], str(fault), fault.exit_code)
         except Exception as fault:
             if os.environ.get("VALARO_DEBUG") or (isinstance(fault, OSError) and stream is not None):
                 raise
             what = f"unexpected fault, please report it: {type(fault).__name__}: {fault} (VALARO_DEBUG=1 shows where)"
-            return Done(reached[0], f"{task.path}: {what}", ValaroError.exit_code)
-        return Done(reached[0])
+            return FileResult(reached[0], f"{task.path}: {what}", ValaroError.exit_code)
+        return FileResult(reached[0])
 
-    def _heard(
+    def _emissions(
         self, path: Path, reached: list[float], between: Callable[[], object]
     ) -> "Generator[Affect, None, None]":
-        """The emissions; ``reached`` is set to the time of the last."""
+        """The emissions; ``reached[0]`` is set to the time of the last."""
         plan = self._plan
-        found = emissions(path, self._bundle, plan.decoder, self._listener, separate=plan.separate, between=between)
-        for affect in found:
+        affects = emissions(path, self._bundle, plan.decoder, self._listener, separate=plan.separate, between=between)
+        for affect in affects:
             reached[0] = affect.time
             yield affect
 
-    def _save(self, task: Task, heard: "Iterator[Affect]", stream: IO[str] | None) -> None:
-        form, name = self._plan.form, str(task.path)
-        kept: list[Affect] = []
-        if task.picture is not None or form is Form.NPZ:
-            heard = _keeping(heard, kept)
-        if task.into is None:
+    def _save(self, task: Task, affects: "Iterator[Affect]", stream: IO[str] | None) -> None:
+        output_format, name = self._plan.output_format, str(task.path)
+        collected: list[Affect] = []
+        if task.plot_path is not None or output_format is OutputFormat.NPZ:
+            affects = _collecting(affects, collected)
+        if task.output is None:
             assert stream is not None
-            writers.write(heard, name, form, stream, task.header)
-        elif form is Form.NPZ:
-            for _ in heard:
+            writers.write(affects, name, output_format, stream, task.header)
+        elif output_format is OutputFormat.NPZ:
+            for _ in affects:
                 pass
-            writers.into(task.into, lambda part: writers.save_npz(kept, name, part))
+            writers.write_atomically(task.output, lambda partial: writers.save_npz(collected, name, partial))
         else:
-            writers.into(task.into, lambda part: writers.save_text(heard, name, form, part))
-        if task.picture is not None:
+            writers.write_atomically(
+                task.output, lambda partial: writers.save_text(affects, name, output_format, partial)
+            )
+        if task.plot_path is not None:
             from .plot import plot
 
-            writers.into(task.picture, lambda part: plot(kept, task.path.name, part))
+            writers.write_atomically(task.plot_path, lambda partial: plot(collected, task.path.name, partial))
 
 
 def in_turn(
-    analyst: FileAnalyzer, tasks: Iterable[Task], stream: IO[str], between: Callable[[], object] = _nothing
-) -> Iterator[tuple[Task, Done]]:
-    """Do one task after the other, here; a table's header is written to ``stream`` once."""
+    analyzer: FileAnalyzer, tasks: Iterable[Task], stream: IO[str], between: Callable[[], object] = _nothing
+) -> Iterator[tuple[Task, FileResult]]:
+    """Run one task after the other in this process; a table's header is written to ``stream`` once."""
     header = True
-    for each in tasks:
-        task = each._replace(header=header)
-        done = analyst.do(task, stream if task.into is None else None, between)
-        header = header and bool(done.fault)
-        yield task, done
+    for planned in tasks:
+        task = planned._replace(header=header)
+        result = analyzer.analyze(task, stream if task.output is None else None, between)
+        header = header and bool(result.fault)
+        yield task, result
 
 
-def _keeping(heard: "Iterator[Affect]", kept: "list[Affect]") -> "Iterator[Affect]":
-    for affect in heard:
-        kept.append(affect)
+def _collecting(affects: "Iterator[Affect]", collected: "list[Affect]") -> "Iterator[Affect]":
+    for affect in affects:
+        collected.append(affect)
         yield affect
 
 
-def _listening(bundle: "Bundle", names: str) -> "OnlineAdaptation":
-    """The profiles of one or several listeners, as they stand. InputError for one who is not known."""
+def _adaptation_to(bundle: "Bundle", names: str) -> "OnlineAdaptation":
+    """The adaptation to one or several listeners from their stored ratings. InputError for one who is not known."""
     from ..core.controls import Controls
     from ..listeners.adaptation import OnlineAdaptation
     from ..listeners.store import Listeners
@@ -221,7 +276,7 @@ def _listening(bundle: "Bundle", names: str) -> "OnlineAdaptation":
     with Listeners() as store:
         for name in controls.listeners:
             store.require(name)
-    learning = OnlineAdaptation(bundle, controls)
-    learning.load()
-    learning.close()  # what was read stays
-    return learning
+    adaptation = OnlineAdaptation(bundle, controls)
+    adaptation.load()
+    adaptation.close()  # what was read stays
+    return adaptation

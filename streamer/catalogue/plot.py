@@ -22,7 +22,7 @@ _LEFT, _WIDTH = 0.075, 0.9  # of the page: one time axis for all rows
 
 
 def require_matplotlib() -> Any:
-    """matplotlib's Figure class; raises MissingExtraError with the command that installs it."""
+    """The Figure class of matplotlib; raises MissingExtraError with the command that installs it."""
     try:
         from matplotlib.figure import Figure
     except ImportError as fault:
@@ -31,10 +31,22 @@ def require_matplotlib() -> Any:
 
 
 def plot(affects: Sequence[Affect], title: str, path: Path) -> None:
-    """Draw the emissions of one file as a PNG at ``path``.
+    """Draw the emissions of one file as a PNG.
 
-    Raises MissingExtraError without matplotlib, OSError when the picture cannot be written, ValueError without
-    emissions.
+    Parameters
+    ----------
+    affects : all emissions.
+    title : of the picture.
+    path : the PNG file.
+
+    Raises
+    ------
+    MissingExtraError
+        There is no matplotlib.
+    OSError
+        The picture cannot be written.
+    ValueError
+        There are no emissions.
     """
     if not affects:
         raise ValueError("there is nothing to plot")
@@ -83,22 +95,22 @@ def _shares(axes: Any, times: np.ndarray, affects: Sequence[Affect]) -> None:
 
 
 def _strip(figure: Any, affects: Sequence[Affect]) -> None:
-    """Mean heatmaps of even stretches of the file, all at one brightness."""
+    """Mean heatmaps of equal stretches of the file, on one colour scale."""
     parts = [part for part in np.array_split(np.arange(len(affects)), _FRAMES) if len(part)]
-    heatmaps = [np.mean([affects[k].heatmap for k in part], axis=0) for part in parts]
+    heatmaps = [np.mean([affects[index].heatmap for index in part], axis=0) for part in parts]
     peak = max(heatmap.max() for heatmap in heatmaps)
-    words = "the plane on the way: unpleasant to pleasant →, calm to energetic ↑"
-    figure.text(_LEFT, 0.205, words, color=_FAINT, fontsize=10)
+    caption = "the plane on the way: unpleasant to pleasant →, calm to energetic ↑"
+    figure.text(_LEFT, 0.205, caption, color=_FAINT, fontsize=10)
     pitch = _WIDTH / _FRAMES
     side = pitch * 0.93
-    for place, (part, heatmap) in enumerate(zip(parts, heatmaps, strict=True)):
-        axes = figure.add_axes((_LEFT + place * pitch, 0.075, side, side * _SIZE[0] / _SIZE[1]))
+    for position, (part, heatmap) in enumerate(zip(parts, heatmaps, strict=True)):
+        axes = figure.add_axes((_LEFT + position * pitch, 0.075, side, side * _SIZE[0] / _SIZE[1]))
         axes.imshow(
             enlarge(heatmap, 99), origin="lower", cmap="magma", vmin=0, vmax=peak, extent=(-1, 1, -1, 1), aspect="equal"
         )
         axes.axhline(0, color="white", linewidth=0.4, alpha=0.35)
         axes.axvline(0, color="white", linewidth=0.4, alpha=0.35)
-        mean = np.mean([(affects[k].valence, affects[k].arousal) for k in part], axis=0)
+        mean = np.mean([(affects[index].valence, affects[index].arousal) for index in part], axis=0)
         axes.plot(*mean, "o", color="white", markersize=3.5, markeredgecolor="black", markeredgewidth=0.6)
         axes.set(xticks=[], yticks=[])
         axes.set_xlabel(_clock(affects[part[-1]].time), color=_INK, fontsize=8)

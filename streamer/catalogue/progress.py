@@ -1,4 +1,4 @@
-"""How far an analysis of many files is: a bar in a terminal, else a line now and then."""
+"""The progress of an analysis of many files: a bar in a terminal, else a line every ten seconds."""
 
 import sys
 import time
@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any, Self
 from ..app.console import tell
 
 if TYPE_CHECKING:
-    from .analysis import Done
+    from .analysis import FileResult
 
 _EVERY = 10.0  # s between two lines
 
 
 class Progress:
-    """Counts what is done of ``total`` files and shows it on standard error, as a context manager.
+    """Counts finished files and shows the progress on standard error, as a context manager.
 
-    ``bar``: in a terminal, a line that is drawn again and again; elsewhere, and without it, a line every 10 s. When
-    several took longer than that, and with ``summary``, the last line says what was done.
+    Parameters
+    ----------
+    total : the number of files.
+    bar : show a progress bar in a terminal; elsewhere, and without it, a line is written every 10 s.
+    summary : always end with a line about the whole; otherwise only when several files took longer than 10 s.
     """
 
     def __init__(self, total: int, *, bar: bool, summary: bool) -> None:
@@ -28,11 +31,11 @@ class Progress:
         self._summary = summary
         self._stack = ExitStack()
         self._draw: Any = None
-        self._began = self._told = time.monotonic()
+        self._began = self._last_line_at = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._bar_wanted:
-            self._draw = self._opened()
+            self._draw = self._open_bar()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -40,29 +43,29 @@ class Progress:
         long = self._total > 1 and time.monotonic() - self._began >= _EVERY
         if kind is None and self._total and (self._summary or long):
             failed = f"; {self.failed} could not be used" if self.failed else ""
-            tell(f"{self.files:,} files, {_span(self.seconds)} of sound in {self._pace()}{failed}")
+            tell(f"{self.files:,} files, {_span(self.seconds)} of sound in {self._speed()}{failed}")
 
-    def take(self, done: "Done") -> None:
+    def take(self, result: "FileResult") -> None:
         """Count one file."""
         self.files += 1
-        self.failed += bool(done.fault)
-        self.seconds += done.seconds
+        self.failed += bool(result.fault)
+        self.seconds += result.seconds
         now = time.monotonic()
         if self._draw is not None:
             self._draw()
-        elif now - self._told >= _EVERY and self.files < self._total:
-            self._told = now
-            left = (now - self._began) / self.files * (self._total - self.files)
+        elif now - self._last_line_at >= _EVERY and self.files < self._total:
+            self._last_line_at = now
+            remaining = (now - self._began) / self.files * (self._total - self.files)
             tell(
-                f"{self.files:,} of {self._total:,} files, {_span(self.seconds)} of sound in {self._pace()}; "
-                f"about {_span(left)} left"
+                f"{self.files:,} of {self._total:,} files, {_span(self.seconds)} of sound in {self._speed()}; "
+                f"about {_span(remaining)} left"
             )
 
-    def _pace(self) -> str:
+    def _speed(self) -> str:
         elapsed = max(time.monotonic() - self._began, 1e-3)
         return f"{_span(elapsed)}, {self.seconds / elapsed:,.0f} x real time"
 
-    def _opened(self) -> Any:
+    def _open_bar(self) -> Any:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
@@ -76,7 +79,7 @@ class Progress:
         )
         self._stack.enter_context(bars)
         line = bars.add_task("", total=self._total, heard="")
-        return lambda: bars.update(line, advance=1, heard=f"{_span(self.seconds)} of sound in {self._pace()}  left:")
+        return lambda: bars.update(line, advance=1, heard=f"{_span(self.seconds)} of sound in {self._speed()}  left:")
 
 
 def _span(seconds: float) -> str:

@@ -1,8 +1,8 @@
-"""Processes that analyse files side by side, one file each at a time; one that dies takes only its own file along.
+"""A pool of processes that analyse files in parallel, one file each at a time; a crash loses only its own file.
 
-Each has a pipe of its own: so it is known which file a process was at when it crashed, and where this process ends, in
-whatever way, the others see the end of their pipes between two blocks of sound, clean up and end too. Signals are left
-to this process alone, for Ctrl-C and a service's stop reach all of them at once.
+Each worker has a pipe of its own: so it is known which file a worker was at when it crashed, and when this process
+ends, in whatever way, the workers see their pipes closed between two blocks of sound, clean up and end too. Only this
+process handles signals, since Ctrl-C and a service's stop reach all of them at once.
 """
 
 import logging
@@ -18,30 +18,39 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from ..errors import ValaroError
-from .analysis import Done, FileAnalyzer, Plan, Task
-from .writers import part
+from .analysis import FileAnalyzer, FileResult, Plan, Task
+from .writers import partial_path
 
-_PATIENCE = 5.0  # s for a process to end by itself: a plot takes a second
-# The processes share out the cores; a library's threads on top would only take turns with them.
+_EXIT_TIMEOUT = 5.0  # s for a process to end by itself: a plot takes a second
+# The processes use all cores; a library's own threads would only compete with them.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def in_parallel(
     plan: Plan, tasks: Sequence[Task], processes: int, ahead: int | None = None
-) -> Generator[tuple[Task, Done], None, None]:
-    """Do the tasks, which all have an ``into``, in so many processes; each as it is done.
+) -> Generator[tuple[Task, FileResult], None, None]:
+    """Run tasks in several processes, and give each result as it is done.
 
-    ``ahead``: how many tasks may be begun from the oldest one on that is not done; None: any number. When this ends
-    early, all processes end, what they were at leaves nothing, and what was done stays.
+    When this ends early, all processes end; finished files stay, and unfinished ones are removed. A crash of a process
+    is the fault in the :class:`FileResult` of its file, and another process takes its place.
 
-    A process that crashes is said in the :class:`Done` of its file, and another takes its place. Raises ValaroError
-    when none comes up.
+    Parameters
+    ----------
+    plan : for all tasks.
+    tasks : each with an ``output``.
+    processes : how many.
+    ahead : how many tasks may be started, counted from the oldest unfinished one; None: any number.
+
+    Raises
+    ------
+    ValaroError
+        No process starts.
     """
-    crew = _WorkerPool(plan)
+    pool = _WorkerPool(plan)
     try:
-        yield from crew.run(deque(tasks), processes, ahead)
+        yield from pool.run(deque(tasks), processes, ahead)
     finally:
-        crew.end()
+        pool.close()
 
 
 @dataclass(eq=False, slots=True)
@@ -55,38 +64,38 @@ class _Worker:
 class _WorkerPool:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._members: list[_Worker] = []
-        self._words = ""  # of one that could not begin
+        self._workers: list[_Worker] = []
+        self._start_fault = ""  # of a worker that could not start
 
-    def run(self, left: deque[Task], processes: int, ahead: int | None) -> Iterator[tuple[Task, Done]]:
-        for _ in range(min(processes, len(left))):
+    def run(self, pending: deque[Task], processes: int, ahead: int | None) -> Iterator[tuple[Task, FileResult]]:
+        for _ in range(min(processes, len(pending))):
             self._spawn()
-        while left or any(member.task for member in self._members):
-            if not self._members:
-                raise ValaroError(f"no process for the analysis comes up{self._words}: try --jobs 1")
-            for pipe in wait([member.pipe for member in self._members]):
-                member = next(each for each in self._members if each.pipe is pipe)
-                task = member.task
-                done = self._receive(member)
-                if task is not None and not member.ready and left:
+        while pending or any(worker.task for worker in self._workers):
+            if not self._workers:
+                raise ValaroError(f"no process for the analysis comes up{self._start_fault}: try --jobs 1")
+            for pipe in wait([worker.pipe for worker in self._workers]):
+                worker = next(candidate for candidate in self._workers if candidate.pipe is pipe)
+                task = worker.task
+                result = self._receive(worker)
+                if task is not None and not worker.ready and pending:
                     self._spawn()
-                self._hand_out(left, ahead)
+                self._hand_out(pending, ahead)
                 if task is not None:
-                    yield task, done
+                    yield task, result
 
-    def end(self) -> None:
-        """Have all end at once."""
-        for member in self._members:
-            member.pipe.close()
-        deadline = time.monotonic() + _PATIENCE
-        for member in self._members:
-            _reap(member, deadline)
-        self._members.clear()
+    def close(self) -> None:
+        """End all workers at once."""
+        for worker in self._workers:
+            worker.pipe.close()
+        deadline = time.monotonic() + _EXIT_TIMEOUT
+        for worker in self._workers:
+            _reap(worker, deadline)
+        self._workers.clear()
 
     def _spawn(self) -> None:
         context = get_context("spawn")  # the same on every platform, and a forked child of threads may hang
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, self._plan), name="valaro analysis", daemon=True)
+        process = context.Process(target=worker_main, args=(theirs, self._plan), name="valaro analysis", daemon=True)
         before = {name: os.environ.get(name) for name in _ONE_THREAD}
         os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
         try:
@@ -94,59 +103,59 @@ class _WorkerPool:
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
-        theirs.close()  # or its end would not be seen
-        self._members.append(_Worker(ours, process))
+        theirs.close()  # or the end of the process would not be seen
+        self._workers.append(_Worker(ours, process))
 
-    def _receive(self, member: _Worker) -> Done:
-        """What it says: that it is ready, how it went, why it cannot begin, or, without a word, that it is gone."""
-        task, member.task = member.task, None
-        member.ready = False
+    def _receive(self, worker: _Worker) -> FileResult:
+        """Take a worker's message: ready, a result, or why it cannot start; the end of its pipe is a crash."""
+        task, worker.task = worker.task, None
+        worker.ready = False
         try:
-            said = member.pipe.recv()
+            message = worker.pipe.recv()
         except (EOFError, OSError):
-            self._members.remove(member)
-            member.task = task
-            _reap(member, time.monotonic() + _PATIENCE)
-            return Done() if task is None else _crashed(task, member.process.exitcode)
-        if isinstance(said, str):
-            self._words = f" ({said})"
-            return Done()
-        member.ready = True
-        return said
+            self._workers.remove(worker)
+            worker.task = task
+            _reap(worker, time.monotonic() + _EXIT_TIMEOUT)
+            return FileResult() if task is None else _crashed(task, worker.process.exitcode)
+        if isinstance(message, str):
+            self._start_fault = f" ({message})"
+            return FileResult()
+        worker.ready = True
+        return message
 
-    def _hand_out(self, left: deque[Task], ahead: int | None) -> None:
-        for member in self._members:
-            if not left:
+    def _hand_out(self, pending: deque[Task], ahead: int | None) -> None:
+        for worker in self._workers:
+            if not pending:
                 return
-            oldest = min((each.task.number for each in self._members if each.task), default=left[0].number)
-            if member.ready and (ahead is None or left[0].number < oldest + ahead):
-                member.ready, member.task = False, left.popleft()
-                with suppress(OSError):  # it died meanwhile: its pipe tells
-                    member.pipe.send(member.task)
+            oldest = min((busy.task.number for busy in self._workers if busy.task), default=pending[0].number)
+            if worker.ready and (ahead is None or pending[0].number < oldest + ahead):
+                worker.ready, worker.task = False, pending.popleft()
+                with suppress(OSError):  # it crashed meanwhile: its closed pipe shows it
+                    worker.pipe.send(worker.task)
 
 
-def _reap(member: _Worker, deadline: float) -> None:
-    """Wait until a process is gone, or end it; what it had half written goes too."""
-    member.pipe.close()
-    member.process.join(max(0.0, deadline - time.monotonic()))
-    if member.process.is_alive():
-        member.process.kill()
-        member.process.join()
-    for path in member.task.outputs if member.task is not None else ():
+def _reap(worker: _Worker, deadline: float) -> None:
+    """Wait until a worker has ended, or kill it; its partial files are removed."""
+    worker.pipe.close()
+    worker.process.join(max(0.0, deadline - time.monotonic()))
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()
+    for path in worker.task.outputs if worker.task is not None else ():
         with suppress(OSError):
-            part(path, member.process.pid or 0).unlink()
+            partial_path(path, worker.process.pid or 0).unlink()
 
 
-def _crashed(task: Task, code: int | None) -> Done:
+def _crashed(task: Task, code: int | None) -> FileResult:
     if code == -getattr(signal, "SIGKILL", 9):
         why = "was killed, perhaps because the memory was full"
     else:
         why = f"crashed ({signal.Signals(-code).name if code is not None and code < 0 else f'code {code}'})"
-    return Done(fault=f"{task.path}: the process that analysed it {why}; the others go on", exit_code=1)
+    return FileResult(fault=f"{task.path}: the process that analysed it {why}; the others go on", exit_code=1)
 
 
 class _Notices(logging.Handler):
-    """Keeps the log's lines for the process that tells them."""
+    """Collects the log's lines for the main process to print."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -156,10 +165,10 @@ class _Notices(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def work(pipe: Connection, plan: Plan) -> None:
-    """The whole life of one of the processes: says None when it is ready, and a :class:`Done` for each :class:`Task`.
+def worker_main(pipe: Connection, plan: Plan) -> None:
+    """Run one worker: send None when ready, then a :class:`FileResult` for each :class:`Task`.
 
-    Says a text when it cannot begin. Ends when the other end of the pipe is closed.
+    Sends a text when it cannot start. Ends when the other end of the pipe is closed.
     """
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has not all
@@ -171,21 +180,21 @@ def work(pipe: Connection, plan: Plan) -> None:
     logger.propagate = False
     with suppress(EOFError, OSError):
         try:
-            analyst = FileAnalyzer(plan)
+            analyzer = FileAnalyzer(plan)
         except Exception as fault:  # noqa: BLE001  whatever it is, the other process tells it
             pipe.send(f"{type(fault).__name__}: {fault}")
             return
-        notices.lines.clear()  # what there is to tell of the plan was told already
+        notices.lines.clear()  # the main process has printed those of the plan already
         pipe.send(None)
         while True:
-            done = analyst.do(pipe.recv(), between=lambda: _end_if_closed(pipe))
-            pipe.send(done._replace(notices=tuple(notices.lines)))
+            result = analyzer.analyze(pipe.recv(), between=lambda: _end_if_closed(pipe))
+            pipe.send(result._replace(notices=tuple(notices.lines)))
             notices.lines.clear()
 
 
 def _end_if_closed(pipe: Connection) -> None:
     try:
-        closed = pipe.poll()  # nothing else is said while it works
+        closed = pipe.poll()  # nothing is sent while it works
     except OSError:
         closed = True
     if closed:

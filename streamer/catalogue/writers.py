@@ -1,4 +1,4 @@
-"""What an analysis writes: JSON lines, a table, arrays or a picture, each file whole or not there at all."""
+"""What an analysis writes: JSON lines, a table or arrays, each file written atomically."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..core.affect import Affect
 
 
-class Form(StrEnum):
+class OutputFormat(StrEnum):
     """How records are written."""
 
     JSONL = "jsonl"
@@ -31,13 +31,21 @@ COLUMNS = (
 )
 
 
-def write(affects: "Iterable[Affect]", file: str, form: Form, stream: IO[str], header: bool = True) -> None:
-    """Each emission as it comes, as a line of JSON or of a table, flushed for a reader at the other end of a pipe.
+def write(
+    affects: "Iterable[Affect]", file: str, output_format: OutputFormat, stream: IO[str], header: bool = True
+) -> None:
+    """Write each emission as it comes, as a line of JSON or of a table, flushed for a reader of a pipe.
 
-    ``header``: whether a table's first emission is preceded by the names of the columns; ``channel`` is one of them
-    where channels are tracked separately.
+    Parameters
+    ----------
+    affects : the emissions.
+    file : its name in the records.
+    output_format : JSON lines or a table.
+    stream : takes the text.
+    header : whether a table begins with the names of its columns; ``channel`` is one of them where channels are
+        tracked separately.
     """
-    if form is Form.JSONL:
+    if output_format is OutputFormat.JSONL:
         for affect in affects:
             stream.write(json.dumps(affect.record(file)) + "\n")
             stream.flush()
@@ -53,23 +61,23 @@ def write(affects: "Iterable[Affect]", file: str, form: Form, stream: IO[str], h
         stream.flush()
 
 
-def save_text(affects: "Iterable[Affect]", file: str, form: Form, path: Path) -> None:
-    """As :func:`write`, the same on every platform; names of any bytes come out as they went in."""
+def save_text(affects: "Iterable[Affect]", file: str, output_format: OutputFormat, path: Path) -> None:
+    """As :func:`write`, to a file, the same on every platform; any bytes in a name are preserved."""
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        write(affects, file, form, stream)
+        write(affects, file, output_format, stream)
 
 
-def copy_text(path: Path, form: Form, stream: IO[str], header: bool) -> None:
+def copy_text(path: Path, output_format: OutputFormat, stream: IO[str], header: bool) -> None:
     """Write to ``stream`` what :func:`save_text` wrote, a table with or without its header."""
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
-        if form is Form.CSV and not header:
+        if output_format is OutputFormat.CSV and not header:
             text.readline()
         shutil.copyfileobj(text, stream)
     stream.flush()
 
 
 def save_npz(affects: "Sequence[Affect]", file: str, path: Path) -> None:
-    """All emissions as NumPy arrays of as many rows, by the names of the records, and ``path``."""
+    """All emissions as NumPy arrays, a row each, by the names of the records, and ``path``, the sound file's name."""
     import numpy as np
 
     names = ["time", "valence", "arousal", "covariance", "heatmap", "quadrants", "confidence", "level", "activity"]
@@ -80,27 +88,37 @@ def save_npz(affects: "Sequence[Affect]", file: str, path: Path) -> None:
         np.savez_compressed(stream, allow_pickle=False, path=np.array(file), **arrays)
 
 
-def into(path: Path, save: Callable[[Path], None]) -> None:
-    """Save beside ``path`` and rename to it what is whole, so that no half file is ever taken for a result.
+def write_atomically(path: Path, save: Callable[[Path], None]) -> None:
+    """Write a file beside ``path`` and rename it when it is whole, so that no partial file is taken for a result.
 
-    Folders that are missing are made. Raises SinkError for what cannot be written.
+    Missing folders are created.
+
+    Parameters
+    ----------
+    path : the file.
+    save : writes the path that it is given.
+
+    Raises
+    ------
+    SinkError
+        It cannot be written.
     """
-    beside = part(path, os.getpid())
+    partial = partial_path(path, os.getpid())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save(beside)
-        beside.replace(path)
+        save(partial)
+        partial.replace(path)
     except OSError as fault:
         raise SinkError(f"{path} cannot be written: {(fault.strerror or str(fault)).lower()}") from fault
     finally:
-        with suppress(OSError):  # the reason why there is none was said
-            beside.unlink()
+        with suppress(OSError):  # there is none after success, nor where it could not be created
+            partial.unlink()
 
 
-def part(path: Path, process: int) -> Path:
-    """Where ``path`` is written by a process until it is whole; another analysis may write the same file.
+def partial_path(path: Path, process: int) -> Path:
+    """The path that a process writes until the file is whole; another analysis may write the same file.
 
-    A long name is cut: with what is added here it could be too long for the system. A process writes one at a time.
+    A long name is cut, since what is added could make it too long for the system. A process writes one at a time.
     """
     return path.with_name(f".{path.name[:40]}.{process}.part{path.suffix}")
 

@@ -12,15 +12,15 @@ import typer
 
 from ..app.settings import DEFAULT_DECODER
 from ..catalogue.analysis import Plan, Task
-from ..catalogue.writers import Form, copy_text
+from ..catalogue.writers import OutputFormat, copy_text
 from ._options import DecoderOption, ListenerOption, ModelOption
 
 if TYPE_CHECKING:
-    from ..catalogue.analysis import Done, FileAnalyzer
-    from ..catalogue.discovery import Found
+    from ..catalogue.analysis import FileAnalyzer, FileResult
+    from ..catalogue.discovery import DiscoveredFiles
     from ..catalogue.progress import Progress
 
-AHEAD = 16  # files a process that may be done, and wait on disk, before one whose turn it is
+AHEAD = 16  # files per process that may wait on disk for an earlier one to be done
 
 SeparateOption = Annotated[
     bool,
@@ -37,8 +37,8 @@ def analyze(
         ),
     ],
     format: Annotated[  # noqa: A002  the option's name
-        Form, typer.Option("--format", help="JSON lines, a table, or NumPy arrays (npz needs --output).")
-    ] = Form.JSONL,
+        OutputFormat, typer.Option("--format", help="JSON lines, a table, or NumPy arrays (npz needs --output).")
+    ] = OutputFormat.JSONL,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="One file each in this directory, instead of standard output.")
     ] = None,
@@ -67,10 +67,10 @@ def analyze(
     """
     from ..app.console import Notices, compiling_told, tell
     from ..catalogue.analysis import FileAnalyzer
-    from ..catalogue.discovery import find
+    from ..catalogue.discovery import discover
     from ..errors import InputError, SinkError
 
-    if format is Form.NPZ and output is None:
+    if format is OutputFormat.NPZ and output is None:
         raise InputError("--format npz writes files: say where with --output DIR")
     if skip_existing and output is None:
         raise InputError("--skip-existing is about the files in a directory: say where with --output DIR")
@@ -83,59 +83,59 @@ def analyze(
     plan = Plan(model, decoder or DEFAULT_DECODER, listener or "", format, plot, separate)
     with Notices():
         with compiling_told():
-            analyst = FileAnalyzer(plan)
+            analyzer = FileAnalyzer(plan)
         if output is not None:
             try:
                 output.mkdir(parents=True, exist_ok=True)
             except OSError as fault:
                 raise SinkError(f"{output} cannot be made: {(fault.strerror or str(fault)).lower()}") from fault
-        found = find(paths)
-        tasks = [_task(number, *each, plan, output) for number, each in enumerate(found.files)]
-        for line in _told_of(found):
+        discovered = discover(paths)
+        tasks = [_task(number, *file, plan, output) for number, file in enumerate(discovered.files)]
+        for line in _left_out_lines(discovered):
             tell(line)
         if skip_existing:
             before, tasks = len(tasks), [task for task in tasks if not all(map(os.path.exists, task.outputs))]
             if before > len(tasks):
                 tell(f"{before - len(tasks)} files have their results in {output} already")
-        code = InputError.exit_code if found.faults else 0
+        code = InputError.exit_code if discovered.faults else 0
         with _progress(paths, tasks, output) as progress, ExitStack() as stack:
-            for done in _done(analyst, plan, tasks, jobs, stack):
-                for line in (*done.notices, done.fault):
+            for result in _results(analyzer, plan, tasks, jobs, stack):
+                for line in (*result.notices, result.fault):
                     if line:
                         tell(line)
-                code = max(code, done.exit_code)
-                progress.take(done)
+                code = max(code, result.exit_code)
+                progress.take(result)
     if code:
         raise typer.Exit(code)
 
 
 def _task(number: int, path: Path, name: Path, plan: Plan, output: Path | None) -> Task:
     picture = (output or Path()) / f"{name}.png" if plan.plot else None
-    return Task(number, path, None if output is None else output / f"{name}.{plan.form}", picture)
+    return Task(number, path, None if output is None else output / f"{name}.{plan.output_format}", picture)
 
 
-def _told_of(found: "Found") -> Iterator[str]:
-    """What was met in the folders beside sound."""
-    yield from found.faults
-    if found.left_out:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in found.left_out.most_common(4))
-        more = ", ..." if len(found.left_out) > 4 else ""
-        yield f"left out, being no sound by name or only linked, {found.left_out.total()} in all: {kinds}{more}"
+def _left_out_lines(discovered: "DiscoveredFiles") -> Iterator[str]:
+    """Lines about unreadable folders, and about what was left out."""
+    yield from discovered.faults
+    if discovered.left_out:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in discovered.left_out.most_common(4))
+        more = ", ..." if len(discovered.left_out) > 4 else ""
+        yield f"left out, being no sound by name or only linked, {discovered.left_out.total()} in all: {kinds}{more}"
 
 
 def _progress(paths: list[Path], tasks: list[Task], output: Path | None) -> "Progress":
     from ..catalogue.progress import Progress
 
-    onto_screen = output is None and sys.stdout.isatty()  # a bar would be torn apart by the records
+    onto_screen = output is None and sys.stdout.isatty()  # the records would break a bar up
     return Progress(len(tasks), bar=not onto_screen, summary=any(map(os.path.isdir, paths)))
 
 
-def _done(
-    analyst: "FileAnalyzer", plan: Plan, tasks: list[Task], jobs: int | None, stack: ExitStack
-) -> "Iterator[Done]":
-    """What became of each task: here, or in as many processes as are worth their start.
+def _results(
+    analyzer: "FileAnalyzer", plan: Plan, tasks: list[Task], jobs: int | None, stack: ExitStack
+) -> "Iterator[FileResult]":
+    """The result of each task: in this process, or in several where they are worth their start-up.
 
-    For standard output processes write into files that wait until it is their turn.
+    For standard output the processes write temporary files, which are copied in order.
     """
     from ..catalogue.analysis import in_order, in_turn, worth_processes
     from ..catalogue.workers import in_parallel
@@ -144,23 +144,23 @@ def _done(
     processes = min(jobs or _processors(), len(tasks))
     if processes < 2 or (jobs is None and not worth_processes([task.path for task in tasks])):
         between = stack.enter_context(between_steps())
-        yield from (done for _, done in in_turn(analyst, tasks, sys.stdout, between))
-    elif all(task.into is not None for task in tasks):
+        yield from (result for _, result in in_turn(analyzer, tasks, sys.stdout, between))
+    elif all(task.output is not None for task in tasks):
         finished = stack.enter_context(closing(in_parallel(plan, tasks, processes)))
-        yield from (done for _, done in finished)
+        yield from (result for _, result in finished)
     else:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="valaro-", ignore_cleanup_errors=True)))
-        waiting = [task._replace(number=k, into=folder / f"{k}.{plan.form}") for k, task in enumerate(tasks)]
+        waiting = [task._replace(number=k, output=folder / f"{k}.{plan.output_format}") for k, task in enumerate(tasks)]
         finished = stack.enter_context(closing(in_parallel(plan, waiting, processes, AHEAD * processes)))
         header = True
-        for task, done in in_order(finished):
-            if not done.fault and task.into is not None:
-                copy_text(task.into, plan.form, sys.stdout, header)
-                task.into.unlink()
+        for task, result in in_order(finished):
+            if not result.fault and task.output is not None:
+                copy_text(task.output, plan.output_format, sys.stdout, header)
+                task.output.unlink()
                 header = False
-            yield done
+            yield result
 
 
 def _processors() -> int:
-    """How many this process may use."""
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

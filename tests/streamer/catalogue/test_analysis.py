@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from valaro.streamer.catalogue.analysis import WORTH, Done, Plan, Task, in_order, worth_processes
-from valaro.streamer.catalogue.discovery import find
+from valaro.streamer.catalogue.analysis import MIN_PARALLEL_SECONDS, FileResult, Plan, Task, in_order, worth_processes
+from valaro.streamer.catalogue.discovery import discover
 from valaro.streamer.catalogue.workers import in_parallel
 from valaro.streamer.cli import run
 from valaro.streamer.errors import ValaroError
@@ -55,8 +55,8 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     (folder / "bad.wav").write_text("no sound")
     (folder / "b side" / "circle").symlink_to("..")
-    for other in ("notes.txt", "cover.JPG", "b side/cover.jpg", "b side/README"):
-        (folder / other).touch()
+    for name in ("notes.txt", "cover.JPG", "b side/cover.jpg", "b side/README"):
+        (folder / name).touch()
     return folder
 
 
@@ -64,27 +64,32 @@ NAMES = ["a.wav", "bad.wav", "band.wav", "c.WAV", "cut.flac", "b side/a.wav", "b
 
 
 def test_a_folder_s_sound_files_are_found_in_order_and_the_others_counted(music: Path) -> None:
-    found = find([music])
-    assert found.files == [(music / name, Path(name)) for name in NAMES]
-    assert found.left_out == {".txt": 1, ".jpg": 2, "no suffix": 1, "hidden": 1, "linked folder": 1}
-    assert found.faults == []
+    discovered = discover([music])
+    assert discovered.files == [(music / name, Path(name)) for name in NAMES]
+    assert discovered.left_out == {".txt": 1, ".jpg": 2, "no suffix": 1, "hidden": 1, "linked folder": 1}
+    assert discovered.faults == []
 
 
 def test_names_that_meet_are_numbered_and_files_are_taken_whatever_they_are_called(music: Path) -> None:
     single = music / "notes.txt"
-    names = [str(name) for _, name in find([music / "b side", single, music / "b side", music / "a.wav", single]).files]
+    names = [
+        str(name) for _, name in discover([music / "b side", single, music / "b side", music / "a.wav", single]).files
+    ]
     assert names == ["a.wav", "deep/z.flac", "notes.txt", "a.wav-2", "deep/z.flac-2", "a.wav-3", "notes.txt-2"]
 
 
 def test_names_that_are_one_but_for_case_are_numbered_too(tmp_path: Path) -> None:
     songs = [tmp_path / name for name in ("Song.wav", "song.WAV", "song.wav-2", "SONG.wav", "other.wav")]
-    named = [str(name) for _, name in find(songs).files]
+    named = [str(name) for _, name in discover(songs).files]
     assert named == ["Song.wav", "song.WAV-2", "song.wav-2-2", "SONG.wav-3", "other.wav"]
 
 
 def test_thousands_of_one_name_are_numbered_at_once() -> None:
     albums = [Path(f"album {number}", "track01.wav") for number in range(20_000)]
-    assert find(albums).files[-1] == (albums[-1], Path("track01.wav-20000"))  # minutes, were each number tried again
+    assert discover(albums).files[-1] == (
+        albums[-1],
+        Path("track01.wav-20000"),
+    )  # minutes, were each number tried again
 
 
 def test_a_name_that_the_system_refuses_is_said_and_the_others_go_on(
@@ -130,26 +135,26 @@ def test_a_folder_without_sound_is_named(tmp_path: Path, capsys: Captured) -> No
 
 def test_processes_are_worth_it_for_much_sound_only(music: Path, tmp_path: Path) -> None:
     long = tmp_path / "long.wav"
-    soundfile.write(long, np.zeros(int(WORTH / 2) * 1000 + 1000, dtype=np.int16), 1000)
+    soundfile.write(long, np.zeros(int(MIN_PARALLEL_SECONDS / 2) * 1000 + 1000, dtype=np.int16), 1000)
     assert not worth_processes([music / name for name in NAMES] + [long, tmp_path / "missing", music])
     assert worth_processes([long, music / "bad.wav", long, tmp_path / "never looked at"])
 
 
 def test_what_is_done_early_waits_for_its_turn() -> None:
     tasks = [Task(k, Path(str(k)), None) for k in range(5)]
-    finished = ((tasks[k], Done(seconds=k)) for k in (2, 0, 1, 4, 3))
-    assert [(task.number, done.seconds) for task, done in in_order(finished)] == [(k, k) for k in range(5)]
+    finished = ((tasks[k], FileResult(seconds=k)) for k in (2, 0, 1, 4, 3))
+    assert [(task.number, result.seconds) for task, result in in_order(finished)] == [(k, k) for k in range(5)]
 
 
 def test_several_processes_print_the_very_bytes_of_one(music: Path, bundle: Path, capsys: Captured) -> None:
-    said = []
+    outputs = []
     for jobs in ("1", "2"):
         assert run(["analyze", str(music), "--model", str(bundle), "--format", "csv", "--jobs", jobs]) == 2
-        said.append(capsys.readouterr())
-    assert said[0].out == said[1].out
-    files = [row["file"] for row in csv.DictReader(io.StringIO(said[0].out))]
+        outputs.append(capsys.readouterr())
+    assert outputs[0].out == outputs[1].out
+    files = [row["file"] for row in csv.DictReader(io.StringIO(outputs[0].out))]
     assert list(dict.fromkeys(files)) == [str(music / name) for name in NAMES if name != "bad.wav"]
-    for captured in said:
+    for captured in outputs:
         lines = lines_of(captured.err)
         left_out = "6 in all: 2 .jpg, 1 hidden, 1 .txt, 1 linked folder, ..."
         assert lines[0] == f"valaro: left out, being no sound by name or only linked, {left_out}"
@@ -172,13 +177,13 @@ def test_a_folder_s_results_are_ordered_as_it_is_and_not_done_twice(
     assert run([*analyze, "--jobs", "2", "--output", str(two)]) == 2
     assert written(one) == written(two)
     assert sorted(written(one)) == sorted(f"{name}.csv" for name in NAMES if name != "bad.wav")
-    kept = two / "b side" / "deep" / "z.flac.csv"
-    kept.write_text("mine")
+    existing = two / "b side" / "deep" / "z.flac.csv"
+    existing.write_text("mine")
     (two / "a.wav.csv").unlink()
     capsys.readouterr()
     assert run([*analyze, "--skip-existing", "--output", str(two)]) == 2
     assert f"valaro: 5 files have their results in {two} already" in capsys.readouterr().err
-    assert kept.read_text() == "mine"
+    assert existing.read_text() == "mine"
     assert (two / "a.wav.csv").read_bytes() == (one / "a.wav.csv").read_bytes()
 
 
@@ -205,17 +210,19 @@ def test_each_channel_of_a_file_by_itself(music: Path, bundle: Path, tmp_path: P
     analyze = ["analyze", "--model", str(bundle), "--separate"]
     assert run([*analyze, str(band)]) == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(each["time"], each["channel"]) for each in records] == [(0.5 * k, n) for k in range(1, 5) for n in (1, 2)]
+    assert [(record["time"], record["channel"]) for record in records] == [
+        (0.5 * k, n) for k in range(1, 5) for n in (1, 2)
+    ]
     for number in (1, 2):
         soundfile.write(alone, soundfile.read(band)[0][:, number - 1], RATE, subtype="FLOAT")
         assert run(["analyze", str(alone), "--model", str(bundle)]) == 0
         expected = [json.loads(line)["heatmap"] for line in capsys.readouterr().out.splitlines()]
-        assert [each["heatmap"] for each in records if each["channel"] == number] == expected
-    for form in ("csv", "npz"):
-        assert run([*analyze, str(band), "--format", form, "--output", str(tmp_path)]) == 0
+        assert [record["heatmap"] for record in records if record["channel"] == number] == expected
+    for output_format in ("csv", "npz"):
+        assert run([*analyze, str(band), "--format", output_format, "--output", str(tmp_path)]) == 0
     rows = list(csv.DictReader((tmp_path / "band.wav.csv").open()))
     assert [int(row["channel"]) for row in rows] == [1, 2] * 4
-    assert [float(row["h13"]) for row in rows] == [each["heatmap"][1][2] for each in records]
+    assert [float(row["h13"]) for row in rows] == [record["heatmap"][1][2] for record in records]
     with np.load(tmp_path / "band.wav.npz", allow_pickle=False) as arrays:
         assert arrays["channel"].tolist() == [1, 2] * 4
 
@@ -233,9 +240,9 @@ def hours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def lines_of(told: str) -> list[str]:
+def lines_of(stderr: str) -> list[str]:
     """What was told, but for how far it is, which a slow machine says too."""
-    return [line for line in told.splitlines() if not line.endswith(" left")]
+    return [line for line in stderr.splitlines() if not line.endswith(" left")]
 
 
 @contextmanager
@@ -251,14 +258,14 @@ def analysis(folder: Path, bundle: Path, out: Path) -> Iterator[subprocess.Popen
 
 def at_work(out: Path, name: str) -> int:
     """The process that writes the result of the file ``name``, once one does."""
-    found: list[int] = []
+    processes: list[int] = []
 
     def begun() -> bool:
-        found.extend(int(path.name.split(".")[-3]) for path in out.glob(f".{name}.*.part*"))
-        return bool(found)
+        processes.extend(int(path.name.split(".")[-3]) for path in out.glob(f".{name}.*.part*"))
+        return bool(processes)
 
     wait_for(begun)
-    return found[0]
+    return processes[0]
 
 
 def gone(process: int) -> bool:
@@ -275,10 +282,10 @@ def test_a_process_that_dies_takes_its_file_along_and_nothing_else(hours: Path, 
     with analysis(hours, bundle, out) as running:
         os.kill(at_work(out, "long1.flac"), signal.SIGKILL)
         os.kill(at_work(out, "long2.flac"), signal.SIGSEGV)
-        _, told = running.communicate(timeout=240)
+        _, stderr = running.communicate(timeout=240)
     assert running.returncode == 1
     assert sorted(written(out)) == [f"{name}.wav.jsonl" for name in "axyz"]
-    *lines, last = lines_of(told)
+    *lines, last = lines_of(stderr)
     for name, why in (("long1", "was killed, perhaps because the memory was full"), ("long2", "crashed (SIGSEGV)")):
         lines.remove(f"valaro: {hours}/{name}.flac: the process that analysed it {why}; the others go on")
     assert lines == []
@@ -296,10 +303,10 @@ def test_however_it_ends_no_process_stays_and_what_is_done_is_kept(
             os.killpg(running.pid, number)  # as Ctrl-C does
         else:
             running.send_signal(number)
-        _, told = running.communicate(timeout=60)
+        _, stderr = running.communicate(timeout=60)
         wait_for(lambda: all(map(gone, workers)))
     codes = {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}
-    assert (running.returncode, lines_of(told)) == (codes[number], [])
+    assert (running.returncode, lines_of(stderr)) == (codes[number], [])
     assert sorted(written(out)) == ["a.wav.jsonl"]
 
 
