@@ -123,7 +123,7 @@ def _run(hours: float, folder: Path, stack: ExitStack, with_midi: bool) -> dict[
         "midi": words,
         "midi_overtaken": sum(each.skipped for each in notes),
         "ratings": rater.sent,
-        "ratings_kept": learning.kept,
+        "ratings_kept": learning.stored,
         "ratings_refused": rater.refused,
         "memory": memory([fresh, *watch.samples], hours * 3600.0),
     }

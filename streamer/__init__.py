@@ -1,4 +1,15 @@
-"""The living program: ``Engine`` turns samples into :class:`Affect`; ``Session`` joins a source, engine and sinks."""
+"""The running program: ``Engine`` turns samples into :class:`Affect`; ``Session`` joins a source, engine and sinks.
+
+- ``core``: Engine, session, ring, replay, and the protocols of sources and sinks.
+- ``sources``: Where the sound comes from: devices, files, the demo piece.
+- ``sinks``: Where emissions go: scheduling, mapping, recording, the terminal.
+- ``osc``: OSC out and in, and OSCQuery.
+- ``midi``: MIDI out and in.
+- ``listeners``: Ratings, their store, and online adaptation.
+- ``catalogue``: The analysis of many files.
+- ``app``: A session from its settings: configuration, outputs, plugins, monitoring.
+- ``cli``: The command line.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What the program says beside its output: single lines on stderr, held back while a picture has the screen."""
+"""Notices: single lines on stderr, held back while the live display has the screen."""
 
 import logging
 import re
@@ -11,38 +11,44 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .monitoring.logs import Repeats
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a file's name may hold what clears a screen, or sets its title
-_TEXT = logging.Formatter("valaro: %(message)s")
-_spoken = SimpleNamespace(form=_TEXT)  # of the whole process, as stderr is
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # in a file's name they could clear the screen
+_TEXT_FORMATTER = logging.Formatter("valaro: %(message)s")
+_output = SimpleNamespace(formatter=_TEXT_FORMATTER)  # of the whole process, as stderr is
 
 
-def speak(form: str) -> None:
-    """From here on lines are ``text``, or ``json``: one object each (``monitoring.logs.JsonLines``)."""
-    if form == "json":
+def set_notice_format(notice_format: str) -> None:
+    """Write notices as ``text``, or as ``json``: one object a line (``monitoring.logs.JsonLines``)."""
+    if notice_format == "json":
         from .monitoring.logs import JsonLines
 
-        _spoken.form = JsonLines()
+        _output.formatter = JsonLines()
     else:
-        _spoken.form = _TEXT
+        _output.formatter = _TEXT_FORMATTER
 
 
-def tell(words: str, level: int = logging.INFO) -> None:
-    """One line on stderr."""
-    _write(logging.makeLogRecord({"name": "valaro", "levelno": level, "levelname": logging.getLevelName(level)}), words)
+def notify(text: str, level: int = logging.INFO) -> None:
+    """Write one line to stderr."""
+    _write(logging.makeLogRecord({"name": "valaro", "levelno": level, "levelname": logging.getLevelName(level)}), text)
 
 
-def _write(record: logging.LogRecord, words: str) -> None:
-    plain = _CONTROLS.sub("\ufffd", " ".join(words.split()))
-    line = logging.makeLogRecord(vars(record) | {"msg": plain, "args": None})
-    with suppress(OSError, ValueError):  # nobody may be there to read it
-        print(_spoken.form.format(line), file=sys.stderr, flush=True)
+def _write(record: logging.LogRecord, text: str) -> None:
+    printable = _CONTROL_CHARACTERS.sub("\ufffd", " ".join(text.split()))
+    line = logging.makeLogRecord(vars(record) | {"msg": printable, "args": None})
+    with suppress(OSError, ValueError):  # stderr may be closed
+        print(_output.formatter.format(line), file=sys.stderr, flush=True)
 
 
 class Notices(logging.Handler):
-    """The package's log as lines on stderr, from ``with`` to its end; then the log is as it was.
+    """A context manager that writes the package's log to stderr, a line a record; then the log is as it was.
 
-    While ``held``, the newest is kept in ``latest`` for the picture's foot, and all are told at the end. ``repeats``:
-    what holds back a line that was told just before; None tells all.
+    Parameters
+    ----------
+    repeats : suppresses lines that were written a short while before; None: all are written.
+
+    Attributes
+    ----------
+    held : while true, lines are held back and written at the end.
+    latest : the newest line that was held back, for the foot of the live display.
     """
 
     def __init__(self, repeats: "Repeats | None" = None) -> None:
@@ -50,23 +56,23 @@ class Notices(logging.Handler):
         self.held = False
         self.latest = ""
         self._repeats = repeats
-        self._before = logging.NOTSET, True
-        self._kept: list[tuple[logging.LogRecord, str]] = []
+        self._logger_before = logging.NOTSET, True
+        self._held_records: list[tuple[logging.LogRecord, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one record of the log."""
-        words = record.getMessage() if self._repeats is None else self._repeats.words(record)
-        if not words:
+        """Write one record of the log, or hold it back."""
+        text = record.getMessage() if self._repeats is None else self._repeats.line(record)
+        if not text:
             return
         if not self.held:
-            _write(record, words)
+            _write(record, text)
             return
-        self.latest = words
-        self._kept = [*self._kept[-19:], (record, words)]  # a show of months must not pile them up
+        self.latest = text
+        self._held_records = [*self._held_records[-19:], (record, text)]  # bounded, for sessions that run for months
 
     def __enter__(self) -> "Notices":
         logger = logging.getLogger("valaro")
-        self._before = logger.level, logger.propagate
+        self._logger_before = logger.level, logger.propagate
         logger.addHandler(self)
         logger.setLevel(logging.INFO)
         logger.propagate = False
@@ -75,27 +81,27 @@ class Notices(logging.Handler):
     def __exit__(self, *_: object) -> None:
         logger = logging.getLogger("valaro")
         logger.removeHandler(self)
-        level, logger.propagate = self._before
+        level, logger.propagate = self._logger_before
         logger.setLevel(level)
-        for record, words in self._kept:
-            _write(record, words)
+        for record, text in self._held_records:
+            _write(record, text)
 
 
 @contextmanager
 def compiling_told() -> Iterator[None]:
-    """Within it, what imports the models says so before it compiles anything: on a machine's first run only."""
+    """Within it a notice precedes the first compilation of a kernel: on a machine's first run only."""
     from numba.core import event
 
-    class Tell(event.Listener):
-        told = False
+    class CompileListener(event.Listener):
+        notified = False
 
-        def on_start(self, event: object) -> None:  # not reached for code that the cache holds
-            if not self.told:
-                tell("compiling for this machine, once: about 15 s")
-            self.told = True
+        def on_start(self, event: object) -> None:  # not called for code from the cache
+            if not self.notified:
+                notify("compiling for this machine, once: about 15 s")
+            self.notified = True
 
         def on_end(self, event: object) -> None:
             pass
 
-    with event.install_listener("numba:compile", Tell()):
+    with event.install_listener("numba:compile", CompileListener()):
         yield

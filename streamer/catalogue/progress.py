@@ -5,7 +5,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
-from ..app.console import tell
+from ..app.console import notify
 
 if TYPE_CHECKING:
     from .analysis import FileResult
@@ -43,7 +43,7 @@ class Progress:
         long = self._total > 1 and time.monotonic() - self._began >= _EVERY
         if kind is None and self._total and (self._summary or long):
             failed = f"; {self.failed} could not be used" if self.failed else ""
-            tell(f"{self.files:,} files, {_span(self.seconds)} of sound in {self._speed()}{failed}")
+            notify(f"{self.files:,} files, {_span(self.seconds)} of sound in {self._speed()}{failed}")
 
     def take(self, result: "FileResult") -> None:
         """Count one file."""
@@ -56,7 +56,7 @@ class Progress:
         elif now - self._last_line_at >= _EVERY and self.files < self._total:
             self._last_line_at = now
             remaining = (now - self._began) / self.files * (self._total - self.files)
-            tell(
+            notify(
                 f"{self.files:,} of {self._total:,} files, {_span(self.seconds)} of sound in {self._speed()}; "
                 f"about {_span(remaining)} left"
             )

@@ -181,7 +181,7 @@ def worker_main(pipe: Connection, plan: Plan) -> None:
     with suppress(EOFError, OSError):
         try:
             analyzer = FileAnalyzer(plan)
-        except Exception as fault:  # noqa: BLE001  whatever it is, the other process tells it
+        except Exception as fault:  # noqa: BLE001  whatever it is, the main process reports it
             pipe.send(f"{type(fault).__name__}: {fault}")
             return
         notices.lines.clear()  # the main process has printed those of the plan already

@@ -1,1 +1,7 @@
-"""TODO."""
+"""The configuration file.
+
+- ``schema``: Its tables and keys, checked by pydantic, and ``load_config``.
+- ``errors``: Its faults, as one line with file, line and key.
+- ``toml_lines``: The line of each key of a TOML text.
+- ``presets``: Configurations for known programs.
+"""

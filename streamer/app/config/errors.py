@@ -1,4 +1,4 @@
-"""A config file's faults, each in the words and on the line of the person who wrote it."""
+"""The faults of a config file, as one line with the file, the line and the key that its author wrote."""
 
 import contextlib
 import json
@@ -15,11 +15,11 @@ from ...errors import InputError
 from ...sinks.expressions import did_you_mean
 from .toml_lines import key_lines
 
-LARGEST = 256 * 1024  # bytes of a config: a map of every cell, for ten destinations
-MOST_DOTS = 500  # in a line: for a key a.a.a... of n parts tomllib takes memory and time as n squared
-MOST_TRIES = 1000  # lines above the end in which an open quote is sought: each costs a reading
-MOST_READ = 4_000_000  # characters that are read for it: a second's worth
-LONGEST = 500  # characters of a message
+MAX_BYTES = 256 * 1024  # bytes of a config: a map of every cell, for ten destinations
+MAX_DOTS = 500  # in a line: for a key a.a.a... of n parts tomllib takes memory and time as n squared
+MAX_ATTEMPTS = 1000  # lines above the end to search for an open quote: the text is parsed for each
+MAX_PARSED = 4_000_000  # characters to parse for it: about a second
+MAX_MESSAGE = 500  # characters of a message
 
 Loc = tuple[str | int, ...]
 Tables = Mapping[tuple[str, ...], type[BaseModel]]
@@ -33,7 +33,7 @@ _KINDS = {
     "tuple_type": "must be a list in [brackets]",
     "model_type": "must be a table",
 }
-# What tomllib says, and what it means to people.
+# The messages of tomllib, and plainer ones.
 _SYNTAX = {
     "Invalid value": 'a value that cannot be read: text stands in "quotes", and truth is true or false',
     "Unescaped '\\' in a string": "a lone \\ in text: write paths with / or in 'single quotes'",
@@ -42,8 +42,8 @@ _SYNTAX = {
 }
 
 
-class Misplaced(ValueError):  # noqa: N818  a note to refusal(), never seen outside
-    """A fault of a whole table for which ``key`` is to be blamed."""
+class Misplaced(ValueError):  # noqa: N818  caught by refusal()
+    """A fault of a whole table that is to be reported at ``key``."""
 
     def __init__(self, key: str, what: str) -> None:
         super().__init__(what)
@@ -54,7 +54,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     """The file's text and what it holds. Raises InputError for a file that cannot be read or is not TOML."""
     try:
         with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
+            raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise _fault(path, None, "there is no such file") from error
     except IsADirectoryError as error:
@@ -63,16 +63,16 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         raise _fault(path, None, f"cannot be read ({error.strerror})") from error
     except ValueError as error:  # a null character
         raise _fault(path, None, "is no name of a file") from error
-    if len(raw) > LARGEST:
-        raise _fault(path, None, f"is larger than {LARGEST // 1024} KB: is it a config file?")
+    if len(raw) > MAX_BYTES:
+        raise _fault(path, None, f"is larger than {MAX_BYTES // 1024} KB: is it a config file?")
     try:
-        text = raw.decode("utf-8-sig")  # Windows' editors like to begin with a mark
+        text = raw.decode("utf-8-sig")  # editors on Windows may write a byte order mark
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise _fault(path, line, "is not UTF-8 text: save it as UTF-8") from error
-    for line, words in enumerate(text.split("\n"), 1):
-        if words.count(".") > MOST_DOTS:
-            raise _fault(path, line, f"holds more than {MOST_DOTS} dots: is it a config file?")
+        number = raw.count(b"\n", 0, error.start) + 1
+        raise _fault(path, number, "is not UTF-8 text: save it as UTF-8") from error
+    for number, line_text in enumerate(text.split("\n"), 1):
+        if line_text.count(".") > MAX_DOTS:
+            raise _fault(path, number, f"holds more than {MAX_DOTS} dots: is it a config file?")
     try:
         return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -84,7 +84,15 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def refusal(path: Path, text: str, invalid: ValidationError, tables: Tables) -> InputError:
-    """The first fault in the order of the file, and how many more there are."""
+    """The error for an invalid config: the first fault in the order of the file, and how many more there are.
+
+    Parameters
+    ----------
+    path : the file.
+    text : its content.
+    invalid : the faults.
+    tables : the model of each table, by its path.
+    """
     lines = key_lines(text)
     faults = []
     for error in invalid.errors(include_url=False):
@@ -92,14 +100,14 @@ def refusal(path: Path, text: str, invalid: ValidationError, tables: Tables) -> 
         faults.append((_line(lines, loc), loc, what))
     line, loc, what = min(faults, key=lambda fault: fault[0])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    where = ".".join(_key(each) for each in loc if isinstance(each, str))
+    where = ".".join(_key(key) for key in loc if isinstance(key, str))
     return _fault(path, line, f"{where}: {what}{more}")
 
 
 def _explain(error: ErrorDetails, tables: Tables) -> tuple[Loc, str]:
-    """The place to blame, and what is wrong there."""
+    """The location of a fault, and its message."""
     loc, kind, value = error["loc"], error["type"], error["input"]
-    table = tuple(each for each in loc if isinstance(each, str))
+    table = tuple(key for key in loc if isinstance(key, str))
     if kind == "extra_forbidden":
         return loc, _unknown(table, tables)
     if kind == "missing":
@@ -115,19 +123,19 @@ def _explain(error: ErrorDetails, tables: Tables) -> tuple[Loc, str]:
         if isinstance(cause, Misplaced):
             return (*loc, cause.key), str(cause)
         return loc, str(cause)
-    return loc, f"{_KINDS.get(kind, error['msg'])}, not {shown(value)}"
+    return loc, f"{_KINDS.get(kind, error['msg'])}, not {as_toml(value)}"
 
 
 def _unknown(path: tuple[str, ...], tables: Tables) -> str:
-    """What may have been meant by an unknown key: a name near it, or another table's key."""
+    """A message for an unknown key, with a similar name, or the table that has this key."""
     *table, key = path
-    known = _names(tables[tuple(table)])
-    homes = [other for other in ((), ("osc", "map")) if key in _names(tables[other])]
-    if homes == [()]:
+    names = _names(tables[tuple(table)])
+    tables_with_key = [candidate for candidate in ((), ("osc", "map")) if key in _names(tables[candidate])]
+    if tables_with_key == [()]:
         return "unknown key here; it belongs at the top of the file, before the first [table]"
-    if homes:
-        return f"unknown key here; it belongs under {_header(homes[0], double=True)}"
-    return f"unknown key{did_you_mean(key, known) or ': there are ' + ', '.join(known)}"
+    if tables_with_key:
+        return f"unknown key here; it belongs under {_header(tables_with_key[0], double=True)}"
+    return f"unknown key{did_you_mean(key, names) or ': there are ' + ', '.join(names)}"
 
 
 def _names(table: type[BaseModel]) -> list[str]:
@@ -140,46 +148,46 @@ def _header(table: tuple[str, ...], double: bool) -> str:
 
 
 def _line(lines: Mapping[Loc, int], loc: Loc) -> int:
-    """The line of the value, or of the nearest table around it that is written down."""
+    """The line of the value, or of the nearest enclosing table in the file."""
     while loc and loc not in lines:
         loc = loc[:-1]
     return lines.get(loc, 1)
 
 
 def _syntax_fault(path: Path, text: str, message: str) -> InputError:
-    what, _, place = message.rpartition(" (at ")
-    found = re.match(r"line (\d+)", place)
-    # The other place is "end of document", however far above it the open quote or bracket stands.
-    line = int(found[1]) if found else _unfinished(text)
+    what, _, position = message.rpartition(" (at ")
+    match = re.match(r"line (\d+)", position)
+    # The only other position is "end of document", even where the open quote or bracket is far above it.
+    line = int(match[1]) if match else _unfinished(text)
     plain = next((plain for start, plain in _SYNTAX.items() if what.startswith(start)), None)
-    if not found and not what.startswith("Cannot"):
+    if not match and not what.startswith("Cannot"):
         plain = "what begins here is not finished: is a quote, a bracket or the value missing?"
     return _fault(path, line, f"not TOML: {plain or what[:1].lower() + what[1:]}")
 
 
 def _unfinished(text: str) -> int:
-    """The line after the longest beginning that is whole."""
+    """The line after the longest beginning of the text that is valid TOML."""
     lines = text.rstrip().split("\n")
-    tries = min(MOST_TRIES, MOST_READ // len(text))
-    for whole in range(len(lines) - 1, max(len(lines) - tries, 0), -1):
+    attempts = min(MAX_ATTEMPTS, MAX_PARSED // len(text))
+    for whole in range(len(lines) - 1, max(len(lines) - attempts, 0), -1):
         with contextlib.suppress(ValueError):
             tomllib.loads("\n".join(lines[:whole]))
             return whole + 1
-    return 1 if len(lines) <= tries else len(lines)
+    return 1 if len(lines) <= attempts else len(lines)
 
 
 def _fault(path: Path, line: int | None, what: str) -> InputError:
-    what = what if len(what) <= LONGEST else f"{what[: LONGEST - 3]}..."
+    what = what if len(what) <= MAX_MESSAGE else f"{what[: MAX_MESSAGE - 3]}..."
     message = f"{path}: {what}" if line is None else f"{path}, line {line}: {what}"
-    return InputError("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in message))
+    return InputError("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in message))
 
 
 def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]{1,40}", key) else shown(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]{1,40}", key) else as_toml(key)
 
 
-def shown(value: object) -> str:
-    """A value as TOML would write it, or nearly so, and not too long."""
+def as_toml(value: object) -> str:
+    """A value roughly as TOML writes it, shortened."""
     if isinstance(value, dict | list):
         return "a table" if isinstance(value, dict) else "a list"
     if isinstance(value, int) and abs(value) >= 10**20:

@@ -1,6 +1,6 @@
 """The config file: what ``valaro listen --config F`` reads, in TOML, checked before anything is opened.
 
-pydantic comes with this module only: its start takes time and memory that a show without a config can spare.
+Only this module imports pydantic, whose start-up time and memory a show without a config can do without.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from ...sinks.expressions import compile_expression
 from ...sinks.mapping import Mapped, check_address, check_curve, check_range, check_seconds
 from ..monitoring.metrics import parse_target
 from ..plugins import SINKS, VALUE, by_name
-from .errors import Misplaced, read_toml, refusal, shown
+from .errors import Misplaced, as_toml, read_toml, refusal
 
 CHANNEL = "{channel}"  # in the address of a map: the number of a channel that is tracked separately
 
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 def _checked(check: Callable[[T], object]) -> AfterValidator:
-    """Have pydantic collect what ``check`` raises."""
+    """A validator that reports the InputError of ``check``."""
 
     def validate(value: T) -> T:
         try:
@@ -51,7 +51,7 @@ def _checked(check: Callable[[T], object]) -> AfterValidator:
 def _between(low: float, high: float, why: str = "") -> AfterValidator:
     def validate(value: float) -> float:
         if not low <= value <= high:  # NaN is not
-            raise ValueError(f"must be from {low:g} to {high:g}{why}, not {shown(value)}")
+            raise ValueError(f"must be from {low:g} to {high:g}{why}, not {as_toml(value)}")
         return value
 
     return AfterValidator(validate)
@@ -107,7 +107,7 @@ def _listen(text: str) -> str:
 
 
 def _beside(path: Path, info: ValidationInfo) -> Path:
-    """A config moves together with the files that it names."""
+    """Resolve a path from the config's own folder, so that both can be moved together."""
     if not path.name:
         raise ValueError("must be the name of a file")
     folder: Path = (info.context or {}).get("folder", Path())
@@ -117,7 +117,7 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
         raise ValueError("names a home folder that is not known") from error
 
 
-# A number without quotes is plain enough where a name or a port is asked for.
+# Where a name or a port is asked for, a number may stand without quotes.
 NumberOrText = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 Name = Annotated[str, AfterValidator(_name)]
 File = Annotated[Path, Field(strict=False), AfterValidator(_beside)]  # strict would take Path objects only
@@ -129,16 +129,16 @@ Channel = Annotated[int, _between(1, MOST_CHANNELS)]
 
 
 class Table(BaseModel):
-    """What every table has: no key but the known ones, every value of its own kind."""
+    """The base of all tables: unknown keys and values of another type are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class OscMap(Table):
-    """``[[osc.map]]``: one value to one address. ``source_range`` None: the natural one of the source.
+    """``[[osc.map]]``: one value to one address.
 
-    Where channels are tracked separately it is of ``channel``, or of each, its number in the place of ``{channel}``
-    in ``to``, or else of the first.
+    Where channels are tracked separately, it is the value of ``channel``; without that, of each channel whose number
+    replaces ``{channel}`` in ``to``, or else of the first. Without ``source_range`` the natural range is used.
     """
 
     source: Annotated[str, _checked(compile_expression)] = Field(alias="from")
@@ -166,11 +166,11 @@ class OscMap(Table):
 
     @property
     def for_channels(self) -> bool:
-        """Whether it has no say where they are not tracked separately."""
+        """Whether it applies only where channels are tracked separately."""
         return self.channel is not None or CHANNEL in self.to
 
     def mapped(self, channel: int | None = None) -> Mapped:
-        """A fresh one, with a smoothing of its own."""
+        """A new mapping, with a smoothing state of its own."""
         return Mapped(
             self.source,
             self.to.replace(CHANNEL, str(channel)),
@@ -205,13 +205,13 @@ class OscOut(Table):
         return self
 
     def maps(self) -> list[Mapped]:
-        """The map's entries, fresh: each destination smooths for itself."""
+        """New mappings of the entries, each with a smoothing state of its own."""
         return [entry.mapped() for entry in self.entries if not entry.for_channels]
 
     def channel_maps(self, number: int) -> list[Mapped]:
-        """Those of a channel that is tracked separately, fresh."""
-        found = [entry for entry in self.entries if entry.for_channels and entry.channel in (None, number)]
-        return [entry.mapped(number) for entry in found]
+        """New mappings for a channel that is tracked separately."""
+        entries = [entry for entry in self.entries if entry.for_channels and entry.channel in (None, number)]
+        return [entry.mapped(number) for entry in entries]
 
 
 class OscInput(Table):
@@ -254,8 +254,8 @@ class MidiOut(Table):
         numbers = [("valence", self.valence), ("arousal", self.arousal), ("confidence", self.confidence)]
         numbers += [("quadrants", number) for number in self.quadrants]
         seen: dict[int, str] = {}
-        # What is written in the file is to blame, before the defaults.
-        for key, number in sorted(numbers, key=lambda each: each[0] in self.model_fields_set):
+        # Report a key that the file holds, before one with its default.
+        for key, number in sorted(numbers, key=lambda entry: entry[0] in self.model_fields_set):
             if self.fine and number > LAST_FINE:
                 raise Misplaced(
                     key, f"with fine = true must be from 0 to {LAST_FINE} (n + 32 is taken too), not {number}"
@@ -377,21 +377,23 @@ TABLES: dict[tuple[str, ...], type[Table]] = {
 
 
 def _with_plugins(content: dict[str, Any]) -> dict[str, Any]:
-    """A key at the top that is a plugin's name is its table, or what its option would say."""
-    strange = content.keys() - set(Config.model_fields)
-    names = strange & {plugin.name for plugin in by_name(SINKS)} if strange else set()
+    """Move top-level keys that are names of plugins into ``sinks``: a table, or the value of its option."""
+    unknown = content.keys() - set(Config.model_fields)
+    names = unknown & {plugin.name for plugin in by_name(SINKS)} if unknown else set()
     if not names or not isinstance(content.get("sinks", {}), dict):
         return content
     tables = {name: content[name] if isinstance(content[name], dict) else {VALUE: content[name]} for name in names}
-    kept = {key: value for key, value in content.items() if key not in names}
-    return kept | {"sinks": tables | kept.get("sinks", {})}
+    remaining = {key: value for key, value in content.items() if key not in names}
+    return remaining | {"sinks": tables | remaining.get("sinks", {})}
 
 
 def load_config(path: Path) -> Config:
     """Read and check a config file. A relative path in it counts from the file's own folder.
 
-    Raises InputError, in one line, for a file that cannot be read and for the first fault in it, with file, line and
-    what was meant; how many more there are is told.
+    Raises
+    ------
+    InputError
+        The file cannot be read or has faults: one line with the first one, and how many more there are.
     """
     text, content = read_toml(path)
     content = _with_plugins(content)

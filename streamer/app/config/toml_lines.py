@@ -1,6 +1,6 @@
-"""On which line of a TOML text each key stands, which neither tomllib nor tomlkit says.
+"""The line of each key of a TOML text, which neither tomllib nor tomlkit gives.
 
-tree-sitter's grammar says it, for two compiled packages more, and leaves the headers and their arrays to be resolved.
+A tree-sitter grammar would, for two more compiled packages, and would leave headers and arrays to be resolved.
 """
 
 import re
@@ -23,8 +23,8 @@ _TOKEN = re.compile(
 def key_lines(text: str) -> dict[Path, int]:
     """The line, counted from 1, of each table, key and list element of a text that tomllib has read without fault.
 
-    A path is what leads to the value in tomllib's answer: ``("osc", 0, "map", 1, "out")``. A table stands where its
-    header does, or where it is first named.
+    A path is the keys and indices of the value in tomllib's result: ``("osc", 0, "map", 1, "out")``. The line of a
+    table is that of its header, or of its first mention.
     """
     return _Scan(text).lines
 
@@ -34,11 +34,11 @@ class _Scan:
         self.lines: dict[Path, int] = {}
         self._tokens: list[tuple[str, int]] = []
         line, seen = 1, 0
-        for found in _TOKEN.finditer(text):
-            line += text.count("\n", seen, found.start())
-            seen = found.start()
-            if not found[0].startswith("#"):
-                self._tokens.append((found[0], line))
+        for match in _TOKEN.finditer(text):
+            line += text.count("\n", seen, match.start())
+            seen = match.start()
+            if not match[0].startswith("#"):
+                self._tokens.append((match[0], line))
         self._tokens.append(("\n", line))
         self._at = 0
         self._counts: dict[Path, int] = {}
@@ -72,7 +72,7 @@ class _Scan:
         return path
 
     def _newest(self, path: Path) -> Path:
-        """Of an array of tables, the last is meant."""
+        """The path of the newest table of an array of tables; any other path as it is."""
         return (*path, self._counts[path] - 1) if path in self._counts else path
 
     def _pair(self, path: Path) -> None:

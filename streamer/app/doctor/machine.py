@@ -1,4 +1,4 @@
-"""What ``valaro doctor`` looks at of the machine: disk, memory, clock, limits, power, text, the user's session."""
+"""Checks of the machine: disk, memory, clock, limits, power, text, the user's session."""
 
 import locale
 import os
@@ -14,13 +14,13 @@ from pathlib import Path
 from ..._util.files import nearest
 from .result import Result
 
-_YEAR = 2025  # a clock that is before it was never set
-_ASKING = 5.0  # s that a program may take to answer
-_NEEDED = 320e6  # bytes of memory
+_EARLIEST_YEAR = 2025  # an earlier clock was never set
+_COMMAND_TIMEOUT = 5.0  # s that a program may take to answer
+_NEEDED_BYTES = 320e6  # of memory
 
 
 def disk() -> list[Result]:
-    """Room where ratings are kept."""
+    """Free space where ratings are stored."""
     from ...listeners.schema import default_path
 
     folder = nearest(default_path().parent)
@@ -30,14 +30,14 @@ def disk() -> list[Result]:
     return [Result("disk", status, f"{free / 1e9:.1f} GB free in {folder}", advice)]
 
 
-def memory(told: Path = Path("/proc/meminfo")) -> list[Result]:
+def memory(meminfo: Path = Path("/proc/meminfo")) -> list[Result]:
     """Whether the tracker fits into what is free."""
     try:
-        lines = dict(line.split(":", 1) for line in told.read_text().splitlines())
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
         free = int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return [Result("memory", "ok", "not told by this system; Valaro takes about 300 MB")]
-    enough = free > _NEEDED
+    enough = free > _NEEDED_BYTES
     advice = "" if enough else "close other programs: Valaro takes about 300 MB"
     return [Result("memory", "ok" if enough else "warn", f"{free / 1e9:.2f} GB available", advice)]
 
@@ -49,18 +49,18 @@ def clock(wall: Callable[[], float] = time.time) -> list[Result]:
     if time.monotonic() <= before:
         return [Result("clock", "fail", "the monotonic clock stands still", "restart this machine")]
     now = datetime.fromtimestamp(wall(), UTC)
-    told = f"{now:%Y-%m-%d %H:%M} UTC"
-    set_it = "set it, best by the network: timedatectl set-ntp true"
-    if now.year < _YEAR:
-        return [Result("clock", "fail", f"{told}, which cannot be", set_it)]
-    synchronised = answer_of("timedatectl", "show", "--property=NTPSynchronized", "--value")
+    description = f"{now:%Y-%m-%d %H:%M} UTC"
+    advice = "set it, best by the network: timedatectl set-ntp true"
+    if now.year < _EARLIEST_YEAR:
+        return [Result("clock", "fail", f"{description}, which cannot be", advice)]
+    synchronised = command_output("timedatectl", "show", "--property=NTPSynchronized", "--value")
     if synchronised == "no":
-        return [Result("clock", "warn", f"{told}, not synchronised", set_it)]
-    return [Result("clock", "ok", told + (", synchronised" if synchronised == "yes" else ""))]
+        return [Result("clock", "warn", f"{description}, not synchronised", advice)]
+    return [Result("clock", "ok", description + (", synchronised" if synchronised == "yes" else ""))]
 
 
 def realtime() -> list[Result]:
-    """What real-time priority and locked memory this user may have; only JACK asks for them."""
+    """The limits of real-time priority and locked memory; only JACK needs them."""
     try:
         import resource
 
@@ -68,40 +68,40 @@ def realtime() -> list[Result]:
         locked = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
     except (ImportError, AttributeError):
         return [Result("realtime", "ok", "not limited by this system")]
-    everything = resource.RLIM_INFINITY
-    told = "memory without limit" if locked == everything else f"{locked / 1e6:.0f} MB of memory"
-    found = f"priority {'without limit' if priority == everything else priority}, {told} may be locked"
+    unlimited = resource.RLIM_INFINITY
+    lockable = "memory without limit" if locked == unlimited else f"{locked / 1e6:.0f} MB of memory"
+    description = f"priority {'without limit' if priority == unlimited else priority}, {lockable} may be locked"
     if priority == 0 and shutil.which("jackd") and os.geteuid() != 0:
-        return [Result("realtime", "warn", found, "for JACK: usermod -aG audio USER, then log in again")]
-    return [Result("realtime", "ok", found)]
+        return [Result("realtime", "warn", description, "for JACK: usermod -aG audio USER, then log in again")]
+    return [Result("realtime", "ok", description)]
 
 
 def power(root: Path = Path("/sys")) -> list[Result]:
-    """A processor that is kept slow, a battery, a Raspberry Pi that gets too little."""
-    found, advice = [], []
-    governors = {_read(each) for each in root.glob("devices/system/cpu/cpu*/cpufreq/scaling_governor")} - {""}
-    drivers = {_read(each) for each in root.glob("devices/system/cpu/cpu*/cpufreq/scaling_driver")}
+    """The processor's governor, the battery, a Raspberry Pi's supply."""
+    findings, advice = [], []
+    governors = {_read(path) for path in root.glob("devices/system/cpu/cpu*/cpufreq/scaling_governor")} - {""}
+    drivers = {_read(path) for path in root.glob("devices/system/cpu/cpu*/cpufreq/scaling_driver")}
     if governors:
-        found.append(f"governor {', '.join(sorted(governors))}")
-    # Intel's and AMD's own drivers mean another thing by powersave: as fast as is needed.
-    if "powersave" in governors and not any("pstate" in each for each in drivers):
+        findings.append(f"governor {', '.join(sorted(governors))}")
+    # For Intel's and AMD's own drivers powersave means as fast as is needed.
+    if "powersave" in governors and not any("pstate" in driver for driver in drivers):
         advice.append("let the processor speed up: cpupower frequency-set --governor schedutil")
-    supplies = [(_read(each / "type"), _read(each / "status")) for each in root.glob("class/power_supply/*")]
+    supplies = [(_read(path / "type"), _read(path / "status")) for path in root.glob("class/power_supply/*")]
     if ("Battery", "Discharging") in supplies:
-        found.append("on battery")
+        findings.append("on battery")
         advice.append("plug it in for a show")
-    throttled = answer_of("vcgencmd", "get_throttled")  # a Raspberry Pi's own
+    throttled = command_output("vcgencmd", "get_throttled")  # a Raspberry Pi's own
     if throttled.startswith("throttled=") and throttled != "throttled=0x0":
-        found.append(throttled)
+        findings.append(throttled)
         advice.append("give it a stronger supply or more air: it was slowed down")
-    told = ", ".join(found) or "nothing to be read"
-    return [Result("power", "warn" if advice else "ok", told, "; ".join(advice))]
+    description = ", ".join(findings) or "nothing to be read"
+    return [Result("power", "warn" if advice else "ok", description, "; ".join(advice))]
 
 
 def text() -> list[Result]:
-    """Whether names of devices and files come through."""
+    """Whether the encodings represent all names of devices and files."""
     encodings = [locale.getpreferredencoding(False), sys.getfilesystemencoding()]
-    good = all(each.casefold().replace("-", "") == "utf8" for each in encodings)
+    good = all(encoding.casefold().replace("-", "") == "utf8" for encoding in encodings)
     advice = "" if good else "names that are not English may be garbled: set LANG=C.UTF-8, or PYTHONUTF8=1"
     return [Result("text", "ok" if good else "warn", f"{encodings[0]}, file names {encodings[1]}", advice)]
 
@@ -124,11 +124,11 @@ def session() -> list[Result]:
     return [Result("session", "ok", f"XDG_RUNTIME_DIR is {folder}")]
 
 
-def answer_of(*command: str) -> str:
+def command_output(*command: str) -> str:
     """The first line that a program prints; "" where there is no such program, or it fails."""
     with suppress(OSError, subprocess.SubprocessError, IndexError):
         ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_ASKING, check=True
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=True
         )
         return ended.stdout.strip().splitlines()[0]
     return ""

@@ -1,4 +1,4 @@
-"""What a check of ``valaro doctor`` is, and what it finds."""
+"""What a check of ``valaro doctor`` is, and its result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +10,14 @@ LIMIT = 15.0  # s that a check may take
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``found`` is what is, ``advice`` what to do about it ("" when nothing need be done), each in one line.
+    """The result of a check.
 
-    ``warn``: something that one wants may not work; ``fail``: Valaro does not run, or loses what it should keep.
+    Parameters
+    ----------
+    name : of the check.
+    status : ``ok``; ``warn``: something may not work; ``fail``: Valaro does not run, or loses data.
+    found : the finding, in one line.
+    advice : what to do about it, in one line; "": nothing.
     """
 
     name: str
@@ -23,7 +28,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to look at; ``limit``: s that it may take."""
+    """A check: its name, the function that returns its results, and the s that it may take."""
 
     name: str
     look: Callable[[], list[Result]]

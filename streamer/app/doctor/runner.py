@@ -1,4 +1,4 @@
-"""Looking for what would stop Valaro here: one result a check, each with what to do.
+"""Runs the checks of ``valaro doctor`` concurrently.
 
 A check is a function that returns results. It runs in a thread of its own and is given a time; those that load native
 code which may hang or crash (the compiled kernels, the network, MIDI) run in a process of their own besides, this
@@ -21,20 +21,19 @@ MODEL_LIMIT = 300.0  # s: the first time all kernels are compiled, and a small m
 
 
 def checks(model: Path | None = None) -> list[Check]:
-    """All of them. ``model``: the bundle to look at; None: the default one."""
-    from . import machine
-    from . import software as parts
+    """All checks. ``model``: the bundle to check; None: the default one."""
+    from . import machine, software
 
     bundle = [] if model is None else [str(model)]
     return [
-        Check("python", parts.python),
-        Check("packages", parts.packages),
+        Check("python", software.python),
+        Check("packages", software.packages),
         Check("model", partial(in_process, "model", bundle, MODEL_LIMIT), MODEL_LIMIT + 5.0),
-        Check("audio", parts.audio),
+        Check("audio", software.audio),
         Check("midi", partial(in_process, "midi", [], LIMIT - 1.0)),
-        Check("osc", parts.osc),
-        Check("data", parts.data),
-        Check("listeners", parts.listeners),
+        Check("osc", software.osc),
+        Check("data", software.data),
+        Check("listeners", software.listeners),
         Check("disk", machine.disk),
         Check("memory", machine.memory),
         Check("clock", machine.clock),
@@ -45,11 +44,11 @@ def checks(model: Path | None = None) -> list[Check]:
     ]
 
 
-def examine(found: Sequence[Check]) -> Iterator[Result]:
-    """Run them all at the same time; the results come in their order, each as soon as it is there."""
-    running = [(check, _Running(check)) for check in found]
-    for check, each in running:
-        yield from each.results(check)
+def examine(selected: Sequence[Check]) -> Iterator[Result]:
+    """Run checks concurrently; their results come in order, each as soon as it is there."""
+    running = [(check, _Running(check)) for check in selected]
+    for check, thread in running:
+        yield from thread.results(check)
 
 
 class _Running:
@@ -70,34 +69,41 @@ class _Running:
     def _run(self, check: Check) -> None:
         try:
             self._results = check.look()
-        except Exception as fault:  # noqa: BLE001  a machine that is out of order finds faults that nobody foresaw
+        except Exception as fault:  # noqa: BLE001  on a broken machine a check may raise anything
             words = " ".join(f"{type(fault).__name__}: {fault}".split())
             self._results = [Result(check.name, "fail", f"could not be looked at ({words})", "please report it")]
 
 
 def in_process(name: str, arguments: Sequence[str], limit: float) -> list[Result]:
-    """What the check of this name finds in a process of its own, which may hang or crash."""
+    """Run a check in a process of its own, which may hang or crash.
+
+    Parameters
+    ----------
+    name : of the check, ``midi`` or ``model``.
+    arguments : for :func:`main`.
+    limit : s that the process may take.
+    """
     command = [sys.executable, "-P", "-m", __name__, name, *arguments]
     try:
-        ended = subprocess.run(
+        process = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, check=False, text=True
         )
     except subprocess.TimeoutExpired:
         return [Result(name, "fail", f"no answer within {limit:g} s", "restart what it asks, or this machine")]
     try:
-        return [Result(**each) for each in json.loads(ended.stdout.splitlines()[-1])]
+        return [Result(**result) for result in json.loads(process.stdout.splitlines()[-1])]
     except (ValueError, TypeError, IndexError):
-        last = (ended.stderr.strip() or "it said nothing").splitlines()[-1]
-        code = f"signal {-ended.returncode}" if ended.returncode < 0 else f"code {ended.returncode}"
+        last = (process.stderr.strip() or "it said nothing").splitlines()[-1]
+        code = f"signal {-process.returncode}" if process.returncode < 0 else f"code {process.returncode}"
         return [Result(name, "fail", f"ended with {code}: {last}", "reinstall Valaro; please report it if that stays")]
 
 
 def main(name: str, *arguments: str) -> None:
-    """Be that process."""
-    from . import software as parts
+    """Run as the process of :func:`in_process`."""
+    from . import software
 
-    found = parts.midi() if name == "midi" else parts.model(Path(arguments[0]) if arguments else None)
-    print(json.dumps([asdict(each) for each in found]))
+    results = software.midi() if name == "midi" else software.model(Path(arguments[0]) if arguments else None)
+    print(json.dumps([asdict(result) for result in results]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What ``valaro doctor`` looks at of Valaro's own parts: packages, model, sound, MIDI, network, data."""
+"""Checks of Valaro's own parts: packages, model, audio, MIDI, network, data."""
 
 import platform
 import socket
@@ -21,38 +21,46 @@ PACKAGES = (
     *("numpy", "scipy", "numba", "soxr", "soundfile", "sounddevice", "python-rtmidi", "python-osc"),
     *("typer", "rich", "platformdirs", "pydantic"),
 )
-RECEIVER, OWN = 9000, 9001  # where VJ programs listen, and where the examples have Valaro listen
-_SHOWN = 4  # names in a line
+RECEIVER, OWN = 9000, 9001  # the usual port of VJ programs, and that of Valaro in the examples
+_MAX_NAMES = 4  # names in a line
 
 
 def python() -> list[Result]:
-    """Which one, and which Valaro."""
-    found = f"{platform.python_version()} on {platform.platform(terse=True)}, Valaro {version()}"
+    """The versions of Python and Valaro."""
+    description = f"{platform.python_version()} on {platform.platform(terse=True)}, Valaro {version()}"
     old = sys.version_info < (3, 11)
-    return [Result("python", "fail" if old else "ok", found, "install Python 3.11 or newer" if old else "")]
+    return [Result("python", "fail" if old else "ok", description, "install Python 3.11 or newer" if old else "")]
 
 
 def packages() -> list[Result]:
-    """Whether all are there, and one ONNX Runtime only: two have one folder, and break each other."""
-    names = {(each.metadata["Name"] or "").lower().replace("_", "-"): each.version for each in metadata.distributions()}
-    missing = [each for each in PACKAGES if each not in names]
-    versions = ", ".join(f"{each} {names[each]}" for each in PACKAGES if each in names)
-    first = Result("packages", "ok", versions)
+    """Whether all packages are installed, and exactly one ONNX Runtime: two share a folder, and break each other."""
+    versions = {
+        (package.metadata["Name"] or "").lower().replace("_", "-"): package.version
+        for package in metadata.distributions()
+    }
+    missing = [package for package in PACKAGES if package not in versions]
+    listed = ", ".join(f"{package} {versions[package]}" for package in PACKAGES if package in versions)
+    packages_result = Result("packages", "ok", listed)
     if missing:
-        first = Result("packages", "fail", f"{', '.join(missing)} missing", f"pip install {' '.join(missing)}")
-    runtimes = sorted(each for each in names if each.startswith("onnxruntime"))
-    told = ", ".join(f"{each} {names[each]}" for each in runtimes) or "none"
+        packages_result = Result(
+            "packages", "fail", f"{', '.join(missing)} missing", f"pip install {' '.join(missing)}"
+        )
+    runtimes = sorted(package for package in versions if package.startswith("onnxruntime"))
+    description = ", ".join(f"{package} {versions[package]}" for package in runtimes) or "none"
     if len(runtimes) == 1:
-        return [first, Result("runtime", "ok", told)]
-    best = (
+        return [packages_result, Result("runtime", "ok", description)]
+    recommended = (
         "onnxruntime-gpu" if platform.machine() in ("x86_64", "AMD64") and sys.platform != "darwin" else "onnxruntime"
     )
-    away = f"pip uninstall --yes {' '.join(runtimes)}; " if runtimes else ""
-    return [first, Result("runtime", "fail", f"{told}: exactly one is wanted", f"{away}pip install {best}")]
+    uninstall = f"pip uninstall --yes {' '.join(runtimes)}; " if runtimes else ""
+    return [
+        packages_result,
+        Result("runtime", "fail", f"{description}: exactly one is wanted", f"{uninstall}pip install {recommended}"),
+    ]
 
 
 def model(path: Path | None) -> list[Result]:
-    """The kernels, the bundle and what its network runs on: in a process of their own, for all that they load."""
+    """The kernels, the bundle and what its network runs on; in a process of its own, because of the native code."""
     began = time.monotonic()
     try:
         from ....models import load_bundle
@@ -60,8 +68,8 @@ def model(path: Path | None) -> list[Result]:
         bundle = load_bundle(path)
     except ValaroError as fault:
         return [*_kernels(time.monotonic() - began), Result("model", "fail", str(fault))]
-    found = f"{path or 'the default one'}: {', '.join(bundle.decoders)}"
-    results = [*_kernels(time.monotonic() - began), Result("model", "ok", found)]
+    description = f"{path or 'the default one'}: {', '.join(bundle.decoders)}"
+    results = [*_kernels(time.monotonic() - began), Result("model", "ok", description)]
     if bundle.lstm is not None:
         provider = bundle.lstm.provider
         results.append(Result("network", "ok", f"runs on {provider}"))
@@ -69,78 +77,82 @@ def model(path: Path | None) -> list[Result]:
 
 
 def _kernels(seconds: float) -> list[Result]:
-    """Whether their machine code came from the cache, and goes there; ``seconds``: how long all took to load."""
+    """Whether the kernels' machine code is cached; ``seconds``: how long loading took."""
     from numba.core.registry import CPUDispatcher
 
     owners = [module for name, module in sys.modules.items() if name.startswith("valaro.kernels.")]
-    kernels = [each for owner in owners for each in vars(owner).values() if isinstance(each, CPUDispatcher)]
-    folders = sorted({str(each.stats.cache_path) for each in kernels if each.stats.cache_path})
-    compiled = sum(1 for each in kernels if not each.stats.cache_hits)
+    kernels = [kernel for owner in owners for kernel in vars(owner).values() if isinstance(kernel, CPUDispatcher)]
+    folders = sorted({str(kernel.stats.cache_path) for kernel in kernels if kernel.stats.cache_path})
+    compiled = sum(1 for kernel in kernels if not kernel.stats.cache_hits)
     if compiled and not folders:
         advice = "give NUMBA_CACHE_DIR a folder that can be written to"
         return [Result("kernels", "warn", f"nowhere to keep them: each start takes {seconds:.0f} s", advice)]
-    told = f"{compiled} of {len(kernels)} compiled just now, kept" if compiled else f"{len(kernels)} from the cache"
-    return [Result("kernels", "ok", f"{told} in {', '.join(folders)}" if folders else told)]
+    description = (
+        f"{compiled} of {len(kernels)} compiled just now, kept" if compiled else f"{len(kernels)} from the cache"
+    )
+    return [Result("kernels", "ok", f"{description} in {', '.join(folders)}" if folders else description)]
 
 
 def audio() -> list[Result]:
-    """PortAudio and the inputs, which another process lists."""
+    """PortAudio's inputs, which another process lists."""
     from ...sources.devices import listing
 
     try:
-        found, default = listing.listing()
-        found = listing.with_monitors(found)
+        inputs, default = listing.listing()
+        inputs = listing.with_monitors(inputs)
     except DeviceError as fault:
         return [Result("audio", "fail", str(fault))]
-    if not found:
+    if not inputs:
         advice = "connect an interface or start the sound server; `valaro demo` needs none"
         return [Result("audio", "warn", "no inputs", advice)]
-    names = [f"{each.name} (default)" if each.index == default else each.name for each in found]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return [Result("audio", "ok", f"{', '.join(names[:_SHOWN])}{more}: see `valaro devices`")]
+    names = [
+        f"{audio_input.name} (default)" if audio_input.index == default else audio_input.name for audio_input in inputs
+    ]
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return [Result("audio", "ok", f"{', '.join(names[:_MAX_NAMES])}{more}: see `valaro devices`")]
 
 
 def midi() -> list[Result]:
-    """The system's MIDI and JACK's, and their ports: in a process of its own, for libjack may end it."""
+    """The ports of the system's MIDI and of JACK; in a process of its own, since libjack may end it."""
     import os
 
     os.environ["JACK_NO_START_SERVER"] = "1"
     import rtmidi as library
 
     rtmidi: Any = library  # its names are made by a star import
-    found, faults = [], []
+    descriptions, faults = [], []
     for api in rtmidi.get_compiled_api():
         name = rtmidi.get_api_display_name(api)
         try:
             ports = rtmidi.MidiOut(rtapi=api).get_ports()
-            found.append(f"{name}: {', '.join(ports) or 'no ports'}")
+            descriptions.append(f"{name}: {', '.join(ports) or 'no ports'}")
         except Exception as fault:  # noqa: BLE001  rtmidi's errors have no common base below Exception
             faults.append(f"{name}: {' '.join(str(fault).split()) or type(fault).__name__}")
-    if found:
-        return [Result("midi", "ok", "; ".join(found))]
+    if descriptions:
+        return [Result("midi", "ok", "; ".join(descriptions))]
     advice = "for --midi load the sequencer (modprobe snd-seq) or start JACK"
     return [Result("midi", "warn", "; ".join(faults) or "rtmidi knows no MIDI of this system", advice)]
 
 
 def osc(receiver: int = RECEIVER, own: int = OWN) -> list[Result]:
-    """Whether UDP goes out and comes in, and who has the usual ports."""
+    """Whether UDP works on this machine, and whether the usual ports are in use."""
     try:
         with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiving,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending,
         ):
-            there.bind(("127.0.0.1", 0))
-            there.settimeout(2.0)
-            here.sendto(b"valaro", there.getsockname())
-            there.recv(16)
+            receiving.bind(("127.0.0.1", 0))
+            receiving.settimeout(2.0)
+            sending.sendto(b"valaro", receiving.getsockname())
+            receiving.recv(16)
     except OSError as fault:
         why = (fault.strerror or str(fault)).lower()
         return [Result("osc", "fail", f"UDP does not come through on this machine: {why}", "look at its firewall")]
     listening = "somebody listens" if _taken(receiver) else "nobody listens yet"
-    found = f"UDP works; {listening} on {receiver}, where OSC goes by default"
+    description = f"UDP works; {listening} on {receiver}, where OSC goes by default"
     if _taken(own):
-        return [Result("osc", "warn", f"{found}; {own} is taken", "give --osc-in another port than that one")]
-    return [Result("osc", "ok", f"{found}; {own} is free for --osc-in")]
+        return [Result("osc", "warn", f"{description}; {own} is taken", "give --osc-in another port than that one")]
+    return [Result("osc", "ok", f"{description}; {own} is free for --osc-in")]
 
 
 def _taken(port: int) -> bool:
@@ -154,7 +166,7 @@ def _taken(port: int) -> bool:
 
 
 def data() -> list[Result]:
-    """Whether ratings can be kept."""
+    """Whether ratings can be stored."""
     from ...listeners.schema import default_path
 
     folder = default_path().parent
@@ -168,7 +180,7 @@ def data() -> list[Result]:
 
 
 def listeners() -> list[Result]:
-    """The file of ratings, read only."""
+    """Whether the file of ratings is whole; it is opened read-only."""
     from ...listeners.schema import APPLICATION, default_path
 
     path = default_path()

@@ -1,4 +1,4 @@
-"""What the chain remembers of the music, kept on disk so that a restart within a minute goes on from there."""
+"""A checkpoint of the engine's state on disk, from which a restart within a minute resumes."""
 
 import io
 import json
@@ -25,33 +25,54 @@ from ...core.protocols import Resumable
 log = logging.getLogger(__name__)
 
 SCHEMA = 1
-EVERY = 10.0  # s from one writing to the next
-FRESH = 60.0  # s after which the music has gone on without us, and what was felt then says nothing
-_MOST = 4_000_000  # bytes: a hundred times what is written
-_CLOSING = 5.0  # s that a disk may take for the last one
-_ABOUT = "about"  # the array that tells of the others
+WRITE_INTERVAL = 10.0  # s from one writing to the next
+MAX_AGE = 60.0  # s; the music has moved on since an older state
+_MAX_BYTES = 4_000_000  # bytes: a hundred times what is written
+_CLOSE_TIMEOUT = 5.0  # s that a disk may take for the last one
+_METADATA = "about"  # the array with the metadata, as JSON
 
 Table = dict[str, NDArray[Any]]
 
 
 def bundle_digest(path: Path | None = None) -> str:
-    """What a bundle is told by: the sha256 of its manifest, which vouches for every file. None: the default one.
+    """The identity of a bundle: the sha256 of its manifest, which holds the digest of every file.
 
-    Raises OSError where there is none.
+    Parameters
+    ----------
+    path : the bundle; None: the default one.
+
+    Raises
+    ------
+    OSError
+        There is none.
     """
     root = default_path() if path is None else path
     return sha256((root / "manifest.json").read_bytes()).hexdigest()
 
 
 class Checkpoint:
-    """A sink that writes the engine's memory to ``path`` every 10 s and when it is closed; :meth:`resume` reads it.
+    """A sink that writes the engine's state to a file every 10 s and when it is closed; :meth:`resume` reads it.
 
-    ``engine`` must not have heard anything yet; ``digest`` (:func:`bundle_digest`) and ``decoder`` say whose memory it
-    is. ``send`` copies some tens of kilobytes and leaves the writing to a thread; when a disk is slow, what is newest
-    is written next. The file is replaced as a whole (written beside it, fsync, rename): neither kill -9 nor a power
-    failure leaves a broken one. ``faults`` counts what could not be written; the first of a row is logged.
+    ``send`` copies some tens of kilobytes and leaves the writing to a thread; on a slow disk the newest state is
+    written next. The file is replaced atomically (written beside it, fsync, rename): neither kill -9 nor a power
+    failure leaves a broken one.
 
-    Raises SinkError when the folder of ``path`` is not there and cannot be made.
+    Parameters
+    ----------
+    path : the file.
+    engine : it must not have heard anything yet.
+    digest, decoder : the bundle (:func:`bundle_digest`) and the decoder that the state belongs to.
+    interval : s between two writings.
+    wall : the wall clock, s since 1970, which continues over a restart.
+
+    Attributes
+    ----------
+    faults : how many writings failed; the first of consecutive ones is logged.
+
+    Raises
+    ------
+    SinkError
+        The folder of ``path`` does not exist and cannot be created.
     """
 
     def __init__(
@@ -61,53 +82,52 @@ class Checkpoint:
         digest: str,
         decoder: str,
         *,
-        every: float = EVERY,
+        interval: float = WRITE_INTERVAL,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """``every``: s between two writings. ``wall``: the clock that outlives a restart, s since 1970."""
         self.path = Path(path)
         self.faults = 0
         self._engine = engine
         self._template = engine.state
-        self._about = {
+        self._metadata = {
             "schema": SCHEMA,
             "valaro": version(),
             "layout": LAYOUT,
             "bundle": digest,
             "decoder": decoder,
         }
-        self._every = every
+        self._interval = interval
         self._wall = wall
         self._due = -float("inf")
         self._sent = False
         self._failing = False
-        self._next: Table | None = None
+        self._pending: Table | None = None
         self._closed = False
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
         self._file = AtomicFile(self.path, durable=True)
 
     def resume(self) -> bool:
-        """Have the engine go on from the file, if it is of this bundle and less than a minute old; whether it does.
+        """Resume the engine from the file, if it is of this bundle and less than a minute old; returns whether it was.
 
-        What was done is logged in one line. A file that cannot be used is renamed to end in ``.bad``.
+        One line is logged. A file that cannot be used is renamed to end in ``.bad``.
         """
         try:
             with self.path.open("rb") as file:
-                data = file.read(_MOST + 1)
+                data = file.read(_MAX_BYTES + 1)
         except FileNotFoundError:
             return False
         except OSError as fault:
             log.warning("the checkpoint %s cannot be read: %s; beginning afresh", self.path, reason(fault))
             return False
         try:
-            about, table = _unpacked(data)
-            age = self._wall() - float(about["written"])
-            if not 0.0 <= age <= FRESH:  # NaN is not
+            metadata, table = _unpack(data)
+            age = self._wall() - float(metadata["written"])
+            if not 0.0 <= age <= MAX_AGE:  # NaN is not
                 when = f"{age:.0f} s old" if age > 0 else "from the future, by this machine's clock"
                 log.info("the checkpoint %s is %s: beginning afresh", self.path, when)
                 return False
-            self._check(about)
+            self._check(metadata)
             state = snapshot.restored(self._template, table)
         except ValueError as fault:
             self._set_aside(fault)
@@ -117,32 +137,34 @@ class Checkpoint:
         return True
 
     def send(self, affect: Affect) -> None:
-        """Every 10 s, copy what the engine remembers for the thread to write; never waits."""
+        """Every 10 s, copy the engine's state for the thread to write; never blocks."""
         now = time.monotonic()
         if now >= self._due and not self._closed:
-            self._due = now + self._every
-            self._offer()
+            self._due = now + self._interval
+            self._enqueue()
         self._sent = True
 
     def close(self) -> None:
-        """Write what is remembered last, if anything came; a disk that hangs is left behind. May be called twice."""
+        """Write the last state, if there was an emission; waits 5 s at most. May be called twice."""
         if self._closed:
             return
         if self._sent:
-            self._offer()
+            self._enqueue()
         with self._ready:
             self._closed = True
             self._ready.notify()
         if self._thread is not None:
-            self._thread.join(_CLOSING)
+            self._thread.join(_CLOSE_TIMEOUT)
             if self._thread.is_alive():
-                log.warning("the checkpoint %s is not written within %g s and is left behind", self.path, _CLOSING)
+                log.warning(
+                    "the checkpoint %s is not written within %g s and is left behind", self.path, _CLOSE_TIMEOUT
+                )
 
-    def _offer(self) -> None:
+    def _enqueue(self) -> None:
         table = snapshot.snapshot(self._template, self._engine.state)
-        table[_ABOUT] = np.array(json.dumps(self._about | {"written": self._wall()}))
+        table[_METADATA] = np.array(json.dumps(self._metadata | {"written": self._wall()}))
         with self._ready:
-            self._next = table
+            self._pending = table
             self._ready.notify()
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
@@ -151,8 +173,8 @@ class Checkpoint:
     def _run(self) -> None:
         while True:
             with self._ready:
-                self._ready.wait_for(lambda: self._next is not None or self._closed)
-                table, self._next = self._next, None
+                self._ready.wait_for(lambda: self._pending is not None or self._closed)
+                table, self._pending = self._pending, None
             if table is None:
                 return
             try:
@@ -170,31 +192,31 @@ class Checkpoint:
         np.savez(buffer, allow_pickle=False, **table)
         self._file.write(buffer.getbuffer())
 
-    def _check(self, about: dict[str, Any]) -> None:
-        for key, value in self._about.items():
-            if about.get(key) != value:
+    def _check(self, metadata: dict[str, Any]) -> None:
+        for key, value in self._metadata.items():
+            if metadata.get(key) != value:
                 raise ValueError(f"of another {key if key in ('bundle', 'decoder') else 'version of Valaro'}")
 
     def _set_aside(self, fault: ValueError) -> None:
-        kept = self.path.with_name(f"{self.path.name}.bad")  # one only: a crash an hour must not fill the disk
+        renamed = self.path.with_name(f"{self.path.name}.bad")  # one only: a crash an hour must not fill the disk
         try:
-            self.path.replace(kept)
-            where = f"kept as {kept.name}"
+            self.path.replace(renamed)
+            where = f"kept as {renamed.name}"
         except OSError as error:
             where = f"not renamed: {reason(error)}"
         log.warning("the checkpoint %s cannot be used (%s), %s: beginning afresh", self.path, fault, where)
 
 
-def _unpacked(data: bytes) -> tuple[dict[str, Any], Table]:
-    """What the file tells of itself, and its arrays. Raises ValueError, one line, for anything but such a file."""
+def _unpack(data: bytes) -> tuple[dict[str, Any], Table]:
+    """The metadata and the arrays of a checkpoint. Raises ValueError, one line, for any other content."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if len(data) > _MOST or sum(each.file_size for each in archive.infolist()) > _MOST:
+            if len(data) > _MAX_BYTES or sum(member.file_size for member in archive.infolist()) > _MAX_BYTES:
                 raise ValueError("too large")
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             table = {key: file[key] for key in file.files}
-        about = json.loads(str(table.pop(_ABOUT)))
-        float(about["written"])
-    except Exception as fault:  # zipfile, zlib, numpy and json raise whatever on damaged bytes, and the show must begin
+        metadata = json.loads(str(table.pop(_METADATA)))
+        float(metadata["written"])
+    except Exception as fault:  # zipfile, zlib, numpy and json raise various errors on damaged bytes
         raise ValueError("damaged") from fault
-    return about, table
+    return metadata, table

@@ -1,4 +1,4 @@
-"""A log for months without a hand: one line an event for people or machines, repeats held back, a sign of life."""
+"""The log of an unattended session: one line an event, as text or JSON, repeats suppressed, an hourly heartbeat."""
 
 import json
 import logging
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 FORMS = ("text", "json")
 HOUR = 3600.0
 
-_WINDOW = 60.0  # s in which the same is told once
-_DIFFERENT = 5  # lines of one template in that time, when they differ: two outputs may fail at once, a hundred not
-_TEMPLATES = 256  # that are remembered
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_WINDOW = 60.0  # s in which the same line is logged once
+_MAX_LINES = 5  # lines of one template in that time, when they differ: two outputs may fail at once, a hundred not
+_MAX_TEMPLATES = 256  # that are remembered at a time
+_RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonLines(logging.Formatter):
@@ -33,12 +33,14 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        added = {key: value for key, value in vars(record).items() if key not in _OWN}
+        added = {key: value for key, value in vars(record).items() if key not in _RECORD_FIELDS}
         return json.dumps(added | line, default=str)
 
 
 @dataclass(slots=True)
-class _Told:
+class _Template:
+    """The lines of one message template since the beginning of its window, and how many were suppressed."""
+
     since: float
     lines: set[str]
     held: int = 0
@@ -46,79 +48,86 @@ class _Told:
 
 @dataclass(slots=True)
 class Repeats:
-    """Holds back what was told within the last minute; for one thread at a time, as a logging handler's ``emit`` is.
+    """Suppresses lines that repeat within a minute; for one thread at a time, as a logging handler's ``emit`` is.
 
-    Of one template (the message before its arguments are put in) five different lines a minute are let through, each
-    once; the first of the next minute says how many were not.
+    Of one template (the message before its arguments are put in) five different lines a minute pass, each once; the
+    first of the next minute says how many were suppressed.
 
     >>> repeats, again = Repeats(), logging.makeLogRecord({"msg": "%s is gone", "args": ("it",)})
-    >>> [repeats.words(again), repeats.words(again)]
+    >>> [repeats.line(again), repeats.line(again)]
     ['it is gone', '']
     """
 
     clock: Callable[[], float] = time.monotonic
-    _told: dict[tuple[str, str], _Told] = field(default_factory=dict)
+    _templates: dict[tuple[str, str], _Template] = field(default_factory=dict)
 
-    def words(self, record: logging.LogRecord) -> str:
-        """What to say of it, in one line; "" when it is one too many."""
-        words = " ".join(record.getMessage().split())
+    def line(self, record: logging.LogRecord) -> str:
+        """The line to log for a record; "" when it is suppressed."""
+        line = " ".join(record.getMessage().split())
         now, key = self.clock(), (record.name, str(record.msg))
-        told = self._told.get(key)
-        if told is not None and now - told.since < _WINDOW:
-            if words in told.lines or len(told.lines) >= _DIFFERENT:
-                told.held += 1
+        template = self._templates.get(key)
+        if template is not None and now - template.since < _WINDOW:
+            if line in template.lines or len(template.lines) >= _MAX_LINES:
+                template.held += 1
                 return ""
-            told.lines.add(words)
-            return words
-        self._told.pop(key, None)  # the newest goes to the end
-        self._told[key] = _Told(now, {words})
-        if len(self._told) > _TEMPLATES:
-            del self._told[next(iter(self._told))]
-        if told is None or not told.held:
-            return words
-        return f"{words} ({told.held} more in the last {max(1, round((now - told.since) / 60))} min)"
+            template.lines.add(line)
+            return line
+        self._templates.pop(key, None)  # the newest goes to the end
+        self._templates[key] = _Template(now, {line})
+        if len(self._templates) > _MAX_TEMPLATES:
+            del self._templates[next(iter(self._templates))]
+        if template is None or not template.held:
+            return line
+        return f"{line} ({template.held} more in the last {max(1, round((now - template.since) / 60))} min)"
 
 
 class Heartbeat:
     """A sink that logs the session's numbers once an hour, so that a journal shows that it ran, and how.
 
-    ``counters`` and ``faults`` (times each kind of output failed) are asked then. The numbers are fields of the
-    record too: those of ``core.session.Counters``, ``uptime_seconds``, ``resident_bytes`` and ``faults``.
+    The numbers are fields of the record too: those of ``core.session.Counters``, ``uptime_seconds``,
+    ``resident_bytes`` and ``faults``.
+
+    Parameters
+    ----------
+    counters : returns the session's counters; None before it begins.
+    faults : returns how often each kind of output failed.
+    interval : s between two records.
+    clock : a monotonic clock, s.
     """
 
     def __init__(
         self,
         counters: Callable[[], Counters | None],
         faults: Callable[[], dict[str, int]] = dict,
-        every: float = HOUR,
+        interval: float = HOUR,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._counters = counters
         self._faults = faults
-        self._every = every
+        self._interval = interval
         self._clock = clock
         self._began = clock()
-        self._due = self._began + every
+        self._due = self._began + interval
 
     def send(self, affect: Affect) -> None:
-        """Look whether an hour is over."""
+        """Log the numbers when an hour is over."""
         now = self._clock()
         if now < self._due:
             return
-        self._due = now + self._every
+        self._due = now + self._interval
         counters, resident = self._counters(), resident_bytes()
         numbers = {} if counters is None else asdict(counters)
         faults = {kind: count for kind, count in self._faults().items() if count}
-        words = [f"{name.replace('_', ' ')} {value:.10g}" for name, value in numbers.items()]
-        words += [f"{kind} faults {count}" for kind, count in faults.items()]
-        words += [] if resident is None else [f"{resident / 1e6:.0f} MB resident"]
+        parts = [f"{name.replace('_', ' ')} {value:.10g}" for name, value in numbers.items()]
+        parts += [f"{kind} faults {count}" for kind, count in faults.items()]
+        parts += [] if resident is None else [f"{resident / 1e6:.0f} MB resident"]
         hours = (now - self._began) / HOUR
         fields = numbers | {
             "uptime_seconds": round(now - self._began, 1),
             "resident_bytes": resident,
             "faults": faults,
         }
-        log.info("alive for %.4g h, %s: %s", hours, affect.activity, ", ".join(words), extra=fields)
+        log.info("alive for %.4g h, %s: %s", hours, affect.activity, ", ".join(parts), extra=fields)
 
     def close(self) -> None:
         """Nothing to release."""

@@ -1,7 +1,7 @@
 """The session's numbers for Prometheus: served over HTTP, or written to a file for the node exporter to collect.
 
-Its text format takes twenty lines here; prometheus_client, whose parser reads them in the tests, would add a package
-and a megabyte, and brings a server of unbounded threads that would have to be replaced.
+The text format takes twenty lines here; prometheus_client, whose parser reads them in the tests, would add a package
+and a megabyte, and its server, of unbounded threads, would have to be replaced.
 """
 
 import logging
@@ -21,10 +21,10 @@ from ...errors import InputError
 
 log = logging.getLogger(__name__)
 
-EVERY = 15.0  # s between two writings of the file
-_SET = 1.0  # s by which a clock that nobody sets does not stray from the other
+WRITE_INTERVAL = 15.0  # s between two writings of the file
+_CLOCK_STEP = 1.0  # s of difference between two clocks that mean that the wall clock was set
 
-_COUNTED = {
+_COUNTERS = {
     "emissions": ("emissions_total", "Emissions made."),
     "frames": ("frames_total", "Frames of sound that were heard."),
     "dropped": ("dropped_frames_total", "Frames lost because the tracker was behind."),
@@ -33,7 +33,7 @@ _COUNTED = {
     "losses": ("input_losses_total", "Times that the audio input was lost."),
     "filled": ("input_filled_frames_total", "Frames of silence that stood in for a lost input."),
 }
-_FELT = {
+_GAUGES = {
     "valence": "Mean valence, -1 to 1.",
     "arousal": "Mean arousal, -1 to 1.",
     "confidence": "How sure the heatmap is, 0 to 1.",
@@ -47,31 +47,49 @@ class Page:
     def __init__(self) -> None:
         self._families: dict[str, list[str]] = {}
 
-    def add(self, name: str, kind: str, told: str, value: float, labels: Mapping[str, str] | None = None) -> None:
-        """One sample of the metric ``name`` (``kind``: counter or gauge); ``told`` says what it is."""
+    def add(self, name: str, kind: str, help_text: str, value: float, labels: Mapping[str, str] | None = None) -> None:
+        """Add one sample of a metric.
+
+        Parameters
+        ----------
+        name : of the metric.
+        kind : ``counter`` or ``gauge``.
+        help_text : what the metric is.
+        value : of the sample.
+        labels : of the sample, by name.
+        """
         pairs = ",".join(f'{key}="{_escaped(text)}"' for key, text in (labels or {}).items())
-        lines = self._families.setdefault(name, [f"# HELP {name} {told}", f"# TYPE {name} {kind}"])
+        lines = self._families.setdefault(name, [f"# HELP {name} {help_text}", f"# TYPE {name} {kind}"])
         lines.append(f"{name}{{{pairs}}} {value!r}" if pairs else f"{name} {value!r}")
 
     def __str__(self) -> str:
         return "\n".join([line for lines in self._families.values() for line in lines]) + "\n"
 
 
-class _Way(Protocol):
+class _Exporter(Protocol):
     where: str
 
     def close(self) -> None: ...
 
 
 class Metrics:
-    """A sink that serves or writes what ``target`` asks for; ``where`` is its address or file.
+    """A sink that serves the session's numbers or writes them to a file.
 
-    ``target``: ``[HOST:]PORT`` for ``GET /metrics``, this machine's own by default, or a file that ends in ``.prom``,
-    written every 15 s and removed at the end. ``counters`` and ``faults`` (times each kind of output failed) are asked
-    whenever a page is made, from another thread. ``facts`` become the labels of ``valaro_build_info``. ``rate``: frames
-    a second, by which those that stood in for a lost input become seconds.
+    Parameters
+    ----------
+    target : ``[HOST:]PORT`` for ``GET /metrics``, this machine's own by default, or a file that ends in ``.prom``,
+        written every 15 s and removed at the end.
+    counters : returns the session's counters, None before it begins; called from another thread for each page.
+    faults : returns how often each kind of output failed; called likewise.
+    facts : the labels of ``valaro_build_info``.
+    rate : frames a second of the input, to give the time without input in seconds.
 
-    Raises InputError for another target, SinkError for a port that is taken or a folder that cannot be made.
+    Raises
+    ------
+    InputError
+        There is no such target.
+    SinkError
+        The port is taken, or the folder cannot be created.
     """
 
     def __init__(
@@ -87,20 +105,20 @@ class Metrics:
         self._facts = dict(facts or {})
         self._rate = rate
         self._began = time.monotonic()
-        self._born = time.time()
+        self._start_time = time.time()
         self._newest: dict[int | None, tuple[Affect, float]] = {}  # by channel, with when it came
-        wanted = parse_target(target)
-        if isinstance(wanted, Path):
-            self._way: _Way = _Textfile(wanted, self.text)
+        parsed = parse_target(target)
+        if isinstance(parsed, Path):
+            self._exporter: _Exporter = _Textfile(parsed, self.text)
         else:
             from .metrics_server import MetricsServer
 
-            self._way = MetricsServer(*wanted, self.text)
+            self._exporter = MetricsServer(*parsed, self.text)
 
     @property
     def where(self) -> str:
         """The address to scrape, or the file."""
-        return self._way.where
+        return self._exporter.where
 
     def send(self, affect: Affect) -> None:
         """Keep the newest emission of each channel."""
@@ -108,7 +126,7 @@ class Metrics:
 
     def close(self) -> None:
         """End the server or the writing; may be called twice."""
-        self._way.close()
+        self._exporter.close()
 
     def text(self) -> str:
         """The page as of now; from any thread."""
@@ -117,11 +135,11 @@ class Metrics:
         page.add("valaro_build_info", "gauge", "Which Valaro runs, and what with.", 1, self._facts)
         page.add("valaro_uptime_seconds", "gauge", "Seconds since the start, by a clock that nobody sets.", up)
         if counters is not None:
-            _counted(page, counters, self._rate)
+            _add_counters(page, counters, self._rate)
         for kind, count in self._faults().items():
             page.add("valaro_sink_faults_total", "counter", "Times that an output failed.", count, {"sink": kind})
         for channel, (affect, came) in self._newest.copy().items():
-            _felt(page, affect, now - came, {} if channel is None else {"channel": str(channel)})
+            _add_gauges(page, affect, now - came, {} if channel is None else {"channel": str(channel)})
         page.add("process_cpu_seconds_total", "counter", "Processor time used, in seconds.", time.process_time())
         page.add("process_start_time_seconds", "gauge", "When it began, s since 1970.", self._start(up))
         if (resident := resident_bytes()) is not None:
@@ -129,14 +147,14 @@ class Metrics:
         return str(page)
 
     def _start(self, up: float) -> float:
-        """One number for the whole run, since a change is taken for a restart, unless the clock is set."""
-        if abs(by := time.time() - up - self._born) > _SET:
-            self._born += by
-        return self._born
+        """The start time, the same for the whole run, since a change means a restart, unless the wall clock was set."""
+        if abs(by := time.time() - up - self._start_time) > _CLOCK_STEP:
+            self._start_time += by
+        return self._start_time
 
 
 def parse_target(text: str) -> Path | tuple[str, int]:
-    """What ``--metrics`` names: a file that ends in ``.prom``, or host and port; else InputError."""
+    """The target of ``--metrics``: a file that ends in ``.prom``, or host and port; else InputError."""
     if text.endswith(".prom"):
         return Path(text)
     try:
@@ -145,9 +163,9 @@ def parse_target(text: str) -> Path | tuple[str, int]:
         raise InputError(f"metrics to {text!r}: write PORT, HOST:PORT, or a file that ends in .prom") from error
 
 
-def _counted(page: Page, counters: Counters, rate: float | None) -> None:
-    for field, (name, told) in _COUNTED.items():
-        page.add(f"valaro_{name}", "counter", told, getattr(counters, field))
+def _add_counters(page: Page, counters: Counters, rate: float | None) -> None:
+    for field, (name, help_text) in _COUNTERS.items():
+        page.add(f"valaro_{name}", "counter", help_text, getattr(counters, field))
     if rate is not None:
         lost = counters.filled / rate
         page.add("valaro_input_lost_seconds_total", "counter", "Seconds without the audio input.", lost)
@@ -155,12 +173,14 @@ def _counted(page: Page, counters: Counters, rate: float | None) -> None:
     page.add("valaro_sink_faults_total", "counter", "Times that an output failed.", counters.sink_faults, session)
 
 
-def _felt(page: Page, affect: Affect, age: float, labels: dict[str, str]) -> None:
-    for name, told in _FELT.items():
-        page.add(f"valaro_{name}", "gauge", told, getattr(affect, name), labels)
-    for each in ACTIVITIES:
-        now = labels | {"activity": each}
-        page.add("valaro_activity", "gauge", "What is heard: 1 for the one that is.", int(each == affect.activity), now)
+def _add_gauges(page: Page, affect: Affect, age: float, labels: dict[str, str]) -> None:
+    for name, help_text in _GAUGES.items():
+        page.add(f"valaro_{name}", "gauge", help_text, getattr(affect, name), labels)
+    for activity in ACTIVITIES:
+        now = labels | {"activity": activity}
+        page.add(
+            "valaro_activity", "gauge", "What is heard: 1 for the one that is.", int(activity == affect.activity), now
+        )
     lost = int(affect.activity == "lost")
     page.add("valaro_input_lost", "gauge", "1 while the audio input is lost and looked for.", lost, labels)
     page.add("valaro_last_emission_age_seconds", "gauge", "Seconds since the last emission.", age, labels)
@@ -175,17 +195,17 @@ class _Textfile:
 
     def __init__(self, path: Path, text: Callable[[], str]) -> None:
         self.where = str(path)
-        self._file = AtomicFile(path, durable=False)  # old numbers after a power failure would be false ones
+        self._file = AtomicFile(path, durable=False)  # numbers from before a power failure are of no use
         self._text = text
-        self._over = threading.Event()
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End the writing and remove the file: what is not running has no numbers."""
-        if self._over.is_set():
+        """Stop writing and remove the file: a session that has ended has no numbers."""
+        if self._closed.is_set():
             return
-        self._over.set()
+        self._closed.set()
         self._thread.join(2.0)
         with suppress(OSError):
             self._file.path.unlink()
@@ -198,7 +218,7 @@ class _Textfile:
                 failing = False
             except OSError as fault:
                 if not failing:
-                    log.warning("metrics to %s: %s; tried again every %g s", self.where, reason(fault), EVERY)
+                    log.warning("metrics to %s: %s; tried again every %g s", self.where, reason(fault), WRITE_INTERVAL)
                 failing = True
-            if self._over.wait(EVERY):
+            if self._closed.wait(WRITE_INTERVAL):
                 return

@@ -1,4 +1,4 @@
-"""``GET /metrics`` on a port of its own, which nothing that comes there can hurt."""
+"""``GET /metrics`` on a port of its own, with bounds on clients and their time."""
 
 import socket
 import socketserver
@@ -14,14 +14,14 @@ from ..._util.files import reason
 from ...errors import SinkError
 
 PATH = "/metrics"
-CONTENT = "text/plain; version=0.0.4; charset=utf-8"
-QUIET = 2.0  # s that a client may say nothing, or not read
-LONGEST = 5.0  # s that one may take in all
-MOST = 8  # clients at a time
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+CLIENT_TIMEOUT = 2.0  # s that a client may be silent, or not read
+MAX_CLIENT_SECONDS = 5.0  # s that a client may take in all
+MAX_CLIENTS = 8  # clients at a time
 
 
 class MetricsServer:
-    """Serves what ``text`` returns, from a thread; ``where`` is its address. SinkError for a port that is taken."""
+    """Serves what ``text`` returns, from a thread; ``where`` is its address. Raises SinkError for a taken port."""
 
     def __init__(self, host: str, port: int, text: Callable[[], str]) -> None:
         try:
@@ -42,7 +42,7 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = hasattr(socket, "AF_UNIX")  # on Windows it would let two programs have one port
-    request_queue_size = MOST
+    request_queue_size = MAX_CLIENTS
 
     def __init__(self, host: str, port: int, text: Callable[[], str]) -> None:
         self.text = text
@@ -51,7 +51,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().__init__((host, port), _Handler)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        if len(self._since) >= MOST:
+        if len(self._since) >= MAX_CLIENTS:
             return False
         self._since[request] = time.monotonic()
         return True
@@ -61,20 +61,20 @@ class _Server(socketserver.ThreadingTCPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Twice a second: a byte now and then must not keep a client's place."""
+        """Close the connections of clients that take too long, even if a byte comes now and then; twice a second."""
         for request, since in self._since.copy().items():
-            if time.monotonic() - since > LONGEST:
+            if time.monotonic() - since > MAX_CLIENT_SECONDS:
                 with suppress(OSError):
                     request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """The client went away, or took too long: its own matter."""
+        """Ignore a client that went away or took too long."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     server_version = "valaro"
     sys_version = ""
-    timeout = QUIET
+    timeout = CLIENT_TIMEOUT
 
     def do_GET(self) -> None:
         if self.path.partition("?")[0] != PATH:
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         assert isinstance(self.server, _Server)
         page = self.server.text().encode()
         self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", CONTENT)
+        self.send_header("Content-Type", CONTENT_TYPE)
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()
         if self.command != "HEAD":
@@ -92,4 +92,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name is http.server's
-        """A scrape every few seconds for months is no news."""
+        """Log nothing: there is a scrape every few seconds for months."""

@@ -1,4 +1,4 @@
-"""What lets a session run for months with nobody there: checkpoint, sign of life, metrics, systemd's watchdog."""
+"""The monitoring sinks of a session: checkpoint, heartbeat, metrics, systemd's watchdog."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Whose memory it is: the ``bundle``, where it lies (None: the default one), the decoder, samples per second."""
+    """What an engine was made from.
+
+    Parameters
+    ----------
+    bundle : the model.
+    path : of the bundle; None: the default one.
+    decoder : whose heatmap it is.
+    rate : frames a second of the input.
+    """
 
     bundle: "Bundle"
     path: Path | None
@@ -30,15 +38,16 @@ def upkeep_sinks(
     checkpoint: Path | None = None,
     metrics: str | None = None,
 ) -> "list[Sink]":
-    """The last of a session's sinks; ``engine`` goes on from the checkpoint, if there is one that fits.
+    """The last of a session's sinks; the engine resumes from the checkpoint, if there is one that fits.
 
     Parameters
     ----------
     engine : it has not heard anything yet.
     facts : what the engine was made from.
-    counters, faults : asked for the session's numbers (None before it begins), and for how often each kind of output
-        failed.
-    checkpoint, metrics : where these go; None: nowhere.
+    counters : returns the session's counters; None before it begins.
+    faults : returns how often each kind of output failed.
+    checkpoint : the file of the checkpoint; None: none is written.
+    metrics : the target of the metrics; None: there are none.
     """
     from .checkpoint import Checkpoint, bundle_digest
     from .logs import Heartbeat
@@ -48,16 +57,16 @@ def upkeep_sinks(
     all_faults = faults
     sinks: list[Sink] = []
     if checkpoint is not None:
-        kept = Checkpoint(checkpoint, engine, digest, facts.decoder)
-        kept.resume()
-        sinks.append(kept)
-        all_faults = lambda: faults() | {"checkpoint": kept.faults}  # noqa: E731
+        checkpoint_sink = Checkpoint(checkpoint, engine, digest, facts.decoder)
+        checkpoint_sink.resume()
+        sinks.append(checkpoint_sink)
+        all_faults = lambda: faults() | {"checkpoint": checkpoint_sink.faults}  # noqa: E731
     sinks.append(Heartbeat(counters, all_faults))
     if metrics is not None:
         from ..._util.process import version
         from .metrics import Metrics
 
         provider = "none" if facts.bundle.lstm is None else facts.bundle.lstm.provider
-        about = {"version": version(), "bundle": digest[:12], "decoder": facts.decoder, "provider": provider}
-        sinks.append(Metrics(metrics, counters, all_faults, about, facts.rate))
+        labels = {"version": version(), "bundle": digest[:12], "decoder": facts.decoder, "provider": provider}
+        sinks.append(Metrics(metrics, counters, all_faults, labels, facts.rate))
     return [*sinks, Watchdog()]  # last: it says that all others took the emission

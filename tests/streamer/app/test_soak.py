@@ -19,9 +19,9 @@ LEAKING = """
 class Leaking(Engine):
     kept = []
     def push(self, samples):
-        found = Engine.push(self, samples)
-        self.kept.extend(found)
-        return found
+        affects = Engine.push(self, samples)
+        self.kept.extend(affects)
+        return affects
 bench.soak.Engine = Leaking
 """
 
@@ -36,13 +36,13 @@ def soaked(hours: float, sabotage: str = "") -> dict[str, Any]:
 
 
 def test_minutes_of_everything_lose_nothing_and_leave_the_memory_where_it_is() -> None:
-    found = soaked(0.35)
-    assert found["faults"] == []
-    assert found["emissions"] == found["recorded"] == 2_520
-    assert found["received"] == [2_520, 2_520]
-    assert found["bad_samples"] > 0
-    assert set(found["troubles"]) == {"pieces missing", "clicks", "square waves", "runs of no numbers"}
-    assert found["ratings_kept"] == 21
+    report = soaked(0.35)
+    assert report["faults"] == []
+    assert report["emissions"] == report["recorded"] == 2_520
+    assert report["received"] == [2_520, 2_520]
+    assert report["bad_samples"] > 0
+    assert set(report["troubles"]) == {"pieces missing", "clicks", "square waves", "runs of no numbers"}
+    assert report["ratings_kept"] == 21
 
 
 def test_what_is_kept_of_each_emission_is_found() -> None:
@@ -73,7 +73,7 @@ def test_each_bound_is_told_when_it_is_broken(
 def test_a_slope_is_judged_of_a_long_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT)
     judge = importlib.import_module("bench.soak").faults
-    found = soaked(0.35)
-    growing = found | {"memory": found["memory"] | {"mb_a_day": 1.5}}
+    report = soaked(0.35)
+    growing = report | {"memory": report["memory"] | {"mb_a_day": 1.5}}
     assert list(judge(growing)) == []
     assert list(judge(growing | {"hours": 24.0})) == ["the memory grows by 1.50 MB a day"]

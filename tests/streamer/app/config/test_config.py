@@ -163,7 +163,7 @@ def test_maps_become_mapped_values_with_a_smoothing_of_their_own(show: Path) -> 
     show.write_text(WHOLE)
     out = load_config(show).osc[0]
     first, again = out.maps()[0], out.maps()[0]
-    assert [each.address for each in out.maps()] == ["/composition/layers/1/video/opacity", "/b"]
+    assert [mapped.address for mapped in out.maps()] == ["/composition/layers/1/video/opacity", "/b"]
     assert first(neutral(1.0)) == 0.75  # halfway, squared, from 1 to 0
     assert again is not first
 
@@ -362,7 +362,7 @@ def test_no_file_a_folder_and_no_name(tmp_path: Path) -> None:
 def paths_in(value: Any, path: tuple[str | int, ...] = ()) -> set[tuple[str | int, ...]]:
     """Every path that leads to something in what tomllib found."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return {path} | {each for key, item in inner for each in paths_in(item, (*path, key))}
+    return {path} | {below for key, item in inner for below in paths_in(item, (*path, key))}
 
 
 TRICKY = '''\
@@ -443,10 +443,10 @@ def test_no_file_raises_anything_but_an_input_error(show: Path, raw: bytes) -> N
 @given(tomlish | nearly)
 def test_the_scanner_finds_whatever_tomllib_finds(text: str) -> None:
     try:
-        found = tomllib.loads(text)
+        content = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return
-    assert set(key_lines(text)) | {()} == paths_in(found)
+    assert set(key_lines(text)) | {()} == paths_in(content)
 
 
 def test_pydantic_comes_with_the_config_only() -> None:
@@ -460,16 +460,16 @@ print("pydantic" in sys.modules)
 
 
 def test_a_key_of_parts_without_end_is_refused_before_it_takes_the_memory(tmp_path: Path) -> None:
-    said = refused(tmp_path / "show.toml", f"# x\n{'a.' * 600}a = 1\n")  # 130,000 parts would take 70 GB
-    assert said.endswith("line 2: holds more than 500 dots: is it a config file?")
+    message = refused(tmp_path / "show.toml", f"# x\n{'a.' * 600}a = 1\n")  # 130,000 parts would take 70 GB
+    assert message.endswith("line 2: holds more than 500 dots: is it a config file?")
 
 
 def test_a_value_without_end_is_not_repeated_whole(tmp_path: Path) -> None:
-    said = refused(tmp_path / "show.toml", f'[[osc]]\nto = "{"x" * 100_000}"\n')
-    assert "line 2: osc.to: OSC destination 'xxx" in said
-    assert len(said) < 1_000
+    message = refused(tmp_path / "show.toml", f'[[osc]]\nto = "{"x" * 100_000}"\n')
+    assert "line 2: osc.to: OSC destination 'xxx" in message
+    assert len(message) < 1_000
 
 
 def test_a_quote_left_open_in_a_long_file_is_told_of(tmp_path: Path) -> None:
-    said = refused(tmp_path / "show.toml", "# x\n" * 20_000 + 'y = """\n' + "z\n" * 2_000)
-    assert "not finished" in said
+    message = refused(tmp_path / "show.toml", "# x\n" * 20_000 + 'y = """\n' + "z\n" * 2_000)
+    assert "not finished" in message

@@ -14,8 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from valaro.streamer.app.doctor import machine
-from valaro.streamer.app.doctor import software as parts
+from valaro.streamer.app.doctor import machine, software
 from valaro.streamer.app.doctor.result import Check, Result
 from valaro.streamer.app.doctor.runner import checks, examine, in_process
 from valaro.streamer.listeners.store import Listeners
@@ -92,8 +91,8 @@ def test_what_is_wrong_is_found_all_at_once_and_for_programs(tmp_path: Path, bun
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.{number}\n")
     altered = tmp_path / "altered"
     altered.mkdir()
-    for each in bundle.iterdir():
-        (altered / each.name).write_bytes(each.read_bytes())
+    for file in bundle.iterdir():
+        (altered / file.name).write_bytes(file.read_bytes())
     (altered / "aeg.npz").write_bytes((altered / "aeg.npz").read_bytes()[:-1] + b"x")
     database = tmp_path / "data" / "valaro" / "valaro.sqlite3"
     database.parent.mkdir(parents=True)
@@ -101,16 +100,16 @@ def test_what_is_wrong_is_found_all_at_once_and_for_programs(tmp_path: Path, bun
     env = {"PYTHONPATH": str(tmp_path / "path"), "XDG_DATA_HOME": str(tmp_path / "data")}
     code, printed = run("--json", "--model", str(altered), env=env)
     assert code == 1
-    found = {each["name"]: Result(**each) for each in json.loads(printed)}
-    assert [*found] == NAMES
-    assert {name for name, each in found.items() if each.status == "fail"} == {
+    results = {result["name"]: Result(**result) for result in json.loads(printed)}
+    assert [*results] == NAMES
+    assert {name for name, result in results.items() if result.status == "fail"} == {
         *("runtime", "model", "audio", "listeners")
     }
-    assert "onnxruntime 9.0, onnxruntime-gpu" in found["runtime"].found
-    assert found["runtime"].advice.startswith("pip uninstall --yes onnxruntime onnxruntime-gpu; pip install onnx")
-    assert "aeg.npz: altered since it was trained" in found["model"].found
-    assert found["audio"].found.startswith("the PortAudio library is missing: install it")
-    assert "is damaged" in found["listeners"].found
+    assert "onnxruntime 9.0, onnxruntime-gpu" in results["runtime"].found
+    assert results["runtime"].advice.startswith("pip uninstall --yes onnxruntime onnxruntime-gpu; pip install onnx")
+    assert "aeg.npz: altered since it was trained" in results["model"].found
+    assert results["audio"].found.startswith("the PortAudio library is missing: install it")
+    assert "is damaged" in results["listeners"].found
 
 
 def test_a_check_that_hangs_or_fails_holds_up_no_other() -> None:
@@ -124,9 +123,9 @@ def test_a_check_that_hangs_or_fails_holds_up_no_other() -> None:
         raise OSError(5, "Input/output\nerror")
 
     well = [Result("well", "ok", "as ever")]
-    found = list(examine([Check("a", hang, 0.2), Check("b", break_down), Check("c", lambda: well)]))
+    results = list(examine([Check("a", hang, 0.2), Check("b", break_down), Check("c", lambda: well)]))
     over.set()
-    assert found == [
+    assert results == [
         Result("a", "fail", "no answer within 0.2 s", "look again, or restart it"),
         Result("b", "fail", "could not be looked at (OSError: [Errno 5] Input/output error)", "please report it"),
         *well,
@@ -134,7 +133,7 @@ def test_a_check_that_hangs_or_fails_holds_up_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "finding"),
     [
         ("import time; time.sleep(1000)", "no answer within 3 s"),
         ("import os; os.abort()", "ended with signal 6: "),
@@ -143,40 +142,40 @@ def test_a_check_that_hangs_or_fails_holds_up_no_other() -> None:
     ],
 )
 def test_native_code_that_hangs_or_crashes_takes_only_its_own_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, finding: str
 ) -> None:
     (tmp_path / "rtmidi.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     result = only(in_process("midi", [], 3.0 if "sleep" in code else PATIENCE))
-    assert (result.status, result.found[: len(told)]) == ("fail", told)
+    assert (result.status, result.found[: len(finding)]) == ("fail", finding)
 
 
 def test_every_check_has_a_time_and_a_name_once() -> None:
-    found = checks()
-    assert len({each.name for each in found}) == len(found)
-    assert all(0 < each.limit < 600 for each in found)
+    selected = checks()
+    assert len({check.name for check in selected}) == len(selected)
+    assert all(0 < check.limit < 600 for check in selected)
 
 
 def test_the_packages_are_those_of_the_project() -> None:
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    names = {re.match(r"[\w-]+", each)[0] for each in wanted}  # type: ignore[index]
-    assert names - {"onnxruntime", "onnxruntime-gpu"} == set(parts.PACKAGES)
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}  # type: ignore[index]
+    assert names - {"onnxruntime", "onnxruntime-gpu"} == set(software.PACKAGES)
 
 
 def test_ports_that_are_taken_and_free(taken: int) -> None:
     free = free_port()
-    well = only(parts.osc(receiver=taken, own=free))
+    well = only(software.osc(receiver=taken, own=free))
     assert well.found.startswith(f"UDP works; somebody listens on {taken}")
-    assert only(parts.osc(receiver=free, own=free)).status == "ok"
-    result = only(parts.osc(receiver=free, own=taken))
+    assert only(software.osc(receiver=free, own=free)).status == "ok"
+    result = only(software.osc(receiver=free, own=taken))
     assert (result.status, result.advice) == ("warn", "give --osc-in another port than that one")
     assert result.found.endswith(f"nobody listens yet on {free}, where OSC goes by default; {taken} is taken")
 
 
 def test_a_data_folder_that_cannot_be_written(home: Path) -> None:
-    assert only(parts.data()).status == "ok"
+    assert only(software.data()).status == "ok"
     home.parent.write_text("a file in its place")
-    result = only(parts.data())
+    result = only(software.data())
     assert result.status == "fail"
     assert result.found == f"{home} cannot be written: not a directory"
     assert "XDG_DATA_HOME" in result.advice
@@ -186,24 +185,24 @@ def test_a_data_folder_that_cannot_be_written(home: Path) -> None:
 def test_a_data_folder_of_another_user(home: Path) -> None:
     home.mkdir(parents=True)
     home.chmod(0o500)
-    assert "permission denied" in only(parts.data()).found
+    assert "permission denied" in only(software.data()).found
 
 
 def test_the_listeners_file_is_read_and_left_as_it_is(home: Path) -> None:
-    assert only(parts.listeners()).found == "no ratings yet"
+    assert only(software.listeners()).found == "no ratings yet"
     path = home / "valaro.sqlite3"
     with closing(Listeners(path)):
-        assert only(parts.listeners()) == Result("listeners", "ok", f"0 ratings in {path}")  # while it is in use
+        assert only(software.listeners()) == Result("listeners", "ok", f"0 ratings in {path}")  # while it is in use
     before = path.read_bytes()
-    assert only(parts.listeners()).status == "ok"
+    assert only(software.listeners()).status == "ok"
     assert path.read_bytes() == before
     path.write_bytes(before[:100] + os.urandom(len(before) - 100))
-    result = only(parts.listeners())
+    result = only(software.listeners())
     assert result.status == "fail"
     assert str(path) in result.found
     path.unlink()
     path.mkdir()
-    assert "cannot be read" in only(parts.listeners()).found
+    assert "cannot be read" in only(software.listeners()).found
 
 
 def test_a_database_of_another_program(home: Path) -> None:
@@ -213,13 +212,13 @@ def test_a_database_of_another_program(home: Path) -> None:
     with closing(sqlite3.connect(home / "valaro.sqlite3")) as other:
         other.execute("CREATE TABLE theirs (x)")
         other.commit()
-    assert only(parts.listeners()).found.endswith("is another program's")
+    assert only(software.listeners()).found.endswith("is another program's")
 
 
 def test_the_kernels_say_where_they_are_kept(bundle: Path) -> None:
     warm = in_process("model", [str(bundle)], 400.0)
-    assert [each.name for each in warm] == ["kernels", "model"]
-    assert [each.status for each in warm] == ["ok", "ok"]
+    assert [result.name for result in warm] == ["kernels", "model"]
+    assert [result.status for result in warm] == ["ok", "ok"]
     assert "from the cache in " in warm[0].found or "compiled just now, kept in " in warm[0].found
 
 
@@ -242,7 +241,7 @@ def test_a_clock_that_nobody_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_program_that_is_asked_and_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_ASKING", 0.2)
+    monkeypatch.setattr(machine, "_COMMAND_TIMEOUT", 0.2)
     program(tmp_path, "timedatectl", "exec sleep 1000", monkeypatch)
     began = time.monotonic()
     assert only(machine.clock()).status == "ok"

@@ -41,10 +41,10 @@ class Memory:
         self.resumed = state
 
 
-def kept(path: Path, number: float = 7.0, **said: Any) -> Path:
+def written(path: Path, number: float = 7.0, **options: Any) -> Path:
     """A checkpoint of an engine that remembers ``number``."""
     engine = Memory()
-    checkpoint = Checkpoint(path, engine, said.pop("digest", DIGEST), said.pop("decoder", DECODER), **said)
+    checkpoint = Checkpoint(path, engine, options.pop("digest", DIGEST), options.pop("decoder", DECODER), **options)
     engine.state = (number, np.full(100, number, np.float32))
     checkpoint.send(neutral(0.5))
     checkpoint.close()
@@ -52,19 +52,21 @@ def kept(path: Path, number: float = 7.0, **said: Any) -> Path:
     return path
 
 
-def resumed(path: Path, **said: Any) -> Any:
+def resumed(path: Path, **options: Any) -> Any:
     """What an engine that starts now goes on from; None when it begins afresh."""
     engine = Memory()
-    picked_up = Checkpoint(path, engine, said.pop("digest", DIGEST), said.pop("decoder", DECODER), **said).resume()
-    assert picked_up == (engine.resumed is not None)
+    was_resumed = Checkpoint(
+        path, engine, options.pop("digest", DIGEST), options.pop("decoder", DECODER), **options
+    ).resume()
+    assert was_resumed == (engine.resumed is not None)
     return engine.resumed
 
 
 def only_line(caplog: Log, level: int) -> str:
     assert [record.levelno for record in caplog.records] == [level]
-    words = caplog.records[0].getMessage()
+    message = caplog.records[0].getMessage()
     caplog.clear()
-    return words
+    return message
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +75,7 @@ def all_levels(caplog: Log) -> None:
 
 
 def test_a_restart_within_a_minute_goes_on_and_says_so(tmp_path: Path, caplog: Log) -> None:
-    path = kept(tmp_path / "made" / "state.npz", wall=lambda: 1000.0)
+    path = written(tmp_path / "made" / "state.npz", wall=lambda: 1000.0)
     for now in (1000.0, 1012.0, 1060.0):
         number, array = resumed(path, wall=lambda now=now: now)
         assert number == 7.0
@@ -88,40 +90,40 @@ def test_the_first_start_finds_nothing_and_says_nothing(tmp_path: Path, caplog: 
 
 @pytest.mark.parametrize(("now", "when"), [(1060.5, "60 s old"), (9e9, "s old"), (999.0, "from the future")])
 def test_what_is_old_or_from_the_future_is_left_alone(tmp_path: Path, caplog: Log, now: float, when: str) -> None:
-    path = kept(tmp_path / "state.npz", wall=lambda: 1000.0)
+    path = written(tmp_path / "state.npz", wall=lambda: 1000.0)
     assert resumed(path, wall=lambda: now) is None
-    told = only_line(caplog, logging.INFO)
-    assert when in told
-    assert told.endswith(": beginning afresh")
-    assert [each.name for each in tmp_path.iterdir()] == ["state.npz"]
+    line = only_line(caplog, logging.INFO)
+    assert when in line
+    assert line.endswith(": beginning afresh")
+    assert [file.name for file in tmp_path.iterdir()] == ["state.npz"]
 
 
 @pytest.mark.parametrize(("other", "what"), [({"digest": "1" * 64}, "bundle"), ({"decoder": "aeg"}, "decoder")])
 def test_the_memory_of_another_model_is_set_aside(
     tmp_path: Path, caplog: Log, other: dict[str, str], what: str
 ) -> None:
-    path = kept(tmp_path / "state.npz")
+    path = written(tmp_path / "state.npz")
     assert resumed(path, **other) is None
     assert only_line(caplog, logging.WARNING) == (
         f"the checkpoint {path} cannot be used (of another {what}), kept as state.npz.bad: beginning afresh"
     )
-    assert [each.name for each in tmp_path.iterdir()] == ["state.npz.bad"]
+    assert [file.name for file in tmp_path.iterdir()] == ["state.npz.bad"]
 
 
 def test_another_structure_is_set_aside_and_only_one_is_kept(tmp_path: Path, caplog: Log) -> None:
     path = tmp_path / "state.npz"
     for size in (3, 4):
-        kept(path)
+        written(path)
         engine = Memory()
         engine.state = (0.0, np.zeros(size, np.float32))
         assert not Checkpoint(path, engine, DIGEST, DECODER).resume()
         assert f"(1 is float32(100,), expected float32({size},))" in only_line(caplog, logging.WARNING)
-    assert [each.name for each in tmp_path.iterdir()] == ["state.npz.bad"]
+    assert [file.name for file in tmp_path.iterdir()] == ["state.npz.bad"]
 
 
 def test_whatever_lies_there_it_begins(tmp_path: Path, caplog: Log) -> None:
     path = tmp_path / "state.npz"
-    whole = kept(path).read_bytes()
+    whole = written(path).read_bytes()
     rng = np.random.default_rng(1)
     np.save(tmp_path / "plain.npy", np.zeros(3))
     wrong = [b"", b"PK", b"\x00" * 5_000_000, whole[:-1], whole[: len(whole) // 2], b"x" + whole]
@@ -135,9 +137,9 @@ def test_whatever_lies_there_it_begins(tmp_path: Path, caplog: Log) -> None:
         path.write_bytes(content)
         state = resumed(path)
         if state is None:
-            told = only_line(caplog, logging.WARNING)
-            assert told.count("\n") == 0
-            assert "cannot be used" in told
+            line = only_line(caplog, logging.WARNING)
+            assert line.count("\n") == 0
+            assert "cannot be used" in line
             damaged += 1
         else:  # a flipped bit that nobody reads: a time stamp of the archive
             assert (state[0], state[1].tolist()) == (7.0, [7.0] * 100)
@@ -155,7 +157,7 @@ def test_what_can_never_be_a_file_is_refused(tmp_path: Path) -> None:
 def test_it_is_written_every_so_often_and_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "state.npz"
     engine = Memory()
-    checkpoint = Checkpoint(path, engine, DIGEST, DECODER, every=0.2)
+    checkpoint = Checkpoint(path, engine, DIGEST, DECODER, interval=0.2)
     seen = set()
     began = time.monotonic()
     while len(seen) < 3:
@@ -173,11 +175,11 @@ def test_it_is_written_every_so_often_and_at_the_end(tmp_path: Path) -> None:
     checkpoint.close()
     checkpoint.send(neutral(1.5))
     assert resumed(path)[0] == 1e6
-    assert [each.name for each in tmp_path.iterdir()] == ["state.npz"]
+    assert [file.name for file in tmp_path.iterdir()] == ["state.npz"]
 
 
 def test_a_session_that_never_began_leaves_the_old_one(tmp_path: Path) -> None:
-    path = kept(tmp_path / "state.npz", wall=lambda: 1000.0)
+    path = written(tmp_path / "state.npz", wall=lambda: 1000.0)
     Checkpoint(path, Memory(), DIGEST, DECODER).close()
     assert resumed(path, wall=lambda: 1001.0)[0] == 7.0
 
@@ -185,7 +187,7 @@ def test_a_session_that_never_began_leaves_the_old_one(tmp_path: Path) -> None:
 def test_a_disk_that_fails_is_told_once_and_counted_and_may_come_back(tmp_path: Path, caplog: Log) -> None:
     folder = tmp_path / "disk"
     engine = Memory()
-    checkpoint = Checkpoint(folder / "state.npz", engine, DIGEST, DECODER, every=0.0)
+    checkpoint = Checkpoint(folder / "state.npz", engine, DIGEST, DECODER, interval=0.0)
     folder.rmdir()
     while checkpoint.faults < 3:
         checkpoint.send(neutral(0.5))
@@ -202,7 +204,7 @@ def test_send_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     """The file beside is a pipe that nobody reads yet: its opening waits as long as a disk that hangs."""
     path = tmp_path / "state.npz"
     engine = Memory()
-    checkpoint = Checkpoint(path, engine, DIGEST, DECODER, every=0.0)
+    checkpoint = Checkpoint(path, engine, DIGEST, DECODER, interval=0.0)
     pipe = tmp_path / f".state.npz.{os.getpid()}.new"
     os.mkfifo(pipe)
     for number in range(1, 6):
@@ -238,7 +240,7 @@ while torn < 10 or rounds < 60 or newest < 0:
     child = os.fork()
     if not child:
         engine = Memory()
-        checkpoint = Checkpoint(path, engine, "d", "fusion", every=0.0)
+        checkpoint = Checkpoint(path, engine, "d", "fusion", interval=0.0)
         while True:
             number = time.monotonic()
             engine.state = (number, np.full(6000, number, np.float32))
@@ -309,7 +311,7 @@ class Told:
 song, model, state = map(Path, sys.argv[1:])
 source = AudioFile(song, paced=True)
 engine = Engine(load_bundle(model), source.rate)
-checkpoint = Checkpoint(state, engine, bundle_digest(model), "fusion", every=1.0)
+checkpoint = Checkpoint(state, engine, bundle_digest(model), "fusion", interval=1.0)
 print(json.dumps(checkpoint.resume()), flush=True)
 Session(source, engine, [Told(), checkpoint]).run()
 """
@@ -320,19 +322,19 @@ def test_a_program_that_is_killed_goes_on_from_the_old_heatmap(tmp_path: Path) -
     model, song, state = tmp_path / "model", tmp_path / "song.wav", tmp_path / "state.npz"
     full_bundle().save(model)
     soundfile.write(song, demo_piece(RATE)[: 40 * RATE], RATE, subtype="FLOAT")
-    told: list[Any] = []
+    emissions: list[Any] = []
     for count in (8, 2):
         command = [sys.executable, "-c", SESSION, *map(str, (song, model, state))]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
             assert program.stdout is not None
             try:
-                told.append([json.loads(program.stdout.readline()) for _ in range(1 + count)])
+                emissions.append([json.loads(program.stdout.readline()) for _ in range(1 + count)])
             finally:
                 program.send_signal(signal.SIGKILL)
-    (afresh, *before), (went_on, *after) = told
+    (afresh, *before), (went_on, *after) = emissions
     assert (afresh, went_on) == (False, True)
     assert after[0]["time"] == 0.5
-    old, prior, new = (np.array(each["heatmap"]) for each in (before[-1], before[0], after[0]))
+    old, prior, new = (np.array(emission["heatmap"]) for emission in (before[-1], before[0], after[0]))
     assert np.abs(old - prior).sum() > 0.1
     assert np.abs(new - old).sum() < 0.5 * np.abs(new - prior).sum()
 

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from valaro.streamer.app.console import Notices, speak, tell
+from valaro.streamer.app.console import Notices, notify, set_notice_format
 from valaro.streamer.app.monitoring.logs import Heartbeat, JsonLines, Repeats
 from valaro.streamer.core.session import Session
 
@@ -32,41 +32,41 @@ def record(template: str, *args: object, **extra: object) -> logging.LogRecord:
 def test_the_same_is_told_once_a_minute_and_then_how_often_it_was() -> None:
     clock = Clock()
     repeats = Repeats(clock)
-    told = []
+    logged = []
     for _ in range(600):  # ten a minute, an hour
-        told.append(repeats.words(record("MIDI %s: lost", "pad")))
+        logged.append(repeats.line(record("MIDI %s: lost", "pad")))
         clock.now += 6.0
-    said = [words for words in told if words]
-    assert said[0] == "MIDI pad: lost"
-    assert said[1:] == ["MIDI pad: lost (9 more in the last 1 min)"] * 59
+    logged = [line for line in logged if line]
+    assert logged[0] == "MIDI pad: lost"
+    assert logged[1:] == ["MIDI pad: lost (9 more in the last 1 min)"] * 59
 
 
 def test_after_a_pause_it_says_of_how_long_it_speaks() -> None:
     clock = Clock()
     repeats = Repeats(clock)
-    assert [repeats.words(record("gone")) for _ in range(4)] == ["gone", "", "", ""]
+    assert [repeats.line(record("gone")) for _ in range(4)] == ["gone", "", "", ""]
     clock.now += 60 * 7 + 1
-    assert repeats.words(record("gone")) == "gone (3 more in the last 7 min)"
+    assert repeats.line(record("gone")) == "gone (3 more in the last 7 min)"
     clock.now += 61
-    assert repeats.words(record("gone")) == "gone"
+    assert repeats.line(record("gone")) == "gone"
 
 
 def test_some_different_ones_of_a_kind_are_told_and_a_flood_is_not() -> None:
     clock = Clock()
     repeats = Repeats(clock)
-    said = [repeats.words(record("sink %s: full", number)) for number in range(1000)]
-    assert [words for words in said if words] == [f"sink {number}: full" for number in range(5)]
-    assert repeats.words(record("another %s", "matter")) == "another matter"
+    lines = [repeats.line(record("sink %s: full", number)) for number in range(1000)]
+    assert [line for line in lines if line] == [f"sink {number}: full" for number in range(5)]
+    assert repeats.line(record("another %s", "matter")) == "another matter"
     clock.now += 60
-    assert repeats.words(record("sink %s: full", 0)) == "sink 0: full (995 more in the last 1 min)"
+    assert repeats.line(record("sink %s: full", 0)) == "sink 0: full (995 more in the last 1 min)"
 
 
 def test_what_it_remembers_does_not_grow() -> None:
     repeats = Repeats()
     for number in range(2000):
-        assert repeats.words(record(f"no template {number}"))
-    assert len(repeats._told) == 256
-    assert repeats.words(record("no template 1999")) == ""
+        assert repeats.line(record(f"no template {number}"))
+    assert len(repeats._templates) == 256
+    assert repeats.line(record("no template 1999")) == ""
 
 
 def test_notices_hold_repeats_back_when_they_are_asked_to(capsys: Captured) -> None:
@@ -86,25 +86,25 @@ def test_after_a_command_the_log_is_as_it_was() -> None:
 
 def test_a_json_line_holds_time_level_logger_message_and_fields(capsys: Captured) -> None:
     before = datetime.now(UTC)
-    speak("json")
+    set_notice_format("json")
     try:
         with Notices():
             log.warning("%s is\nlost", "Ä\udcff", extra={"losses": 3})
-            tell("heard 3 s, 100 % of it")
-            tell("no such file", logging.ERROR)
+            notify("heard 3 s, 100 % of it")
+            notify("no such file", logging.ERROR)
     finally:
-        speak("text")
-    tell("as ever")
-    warning, told, fault, text = capsys.readouterr().err.splitlines()
-    found = json.loads(warning)
-    assert before.replace(microsecond=0) <= datetime.fromisoformat(found.pop("time")) <= datetime.now(UTC)
-    assert found == {
+        set_notice_format("text")
+    notify("as ever")
+    warning, notice, fault, text = capsys.readouterr().err.splitlines()
+    entry = json.loads(warning)
+    assert before.replace(microsecond=0) <= datetime.fromisoformat(entry.pop("time")) <= datetime.now(UTC)
+    assert entry == {
         "level": "warning",
         "logger": "valaro.streamer.test",
         "message": "Ä\udcff is lost",
         "losses": 3,
     }
-    assert json.loads(told) | {"time": ""} == {
+    assert json.loads(notice) | {"time": ""} == {
         "time": "",
         "level": "info",
         "logger": "valaro",
@@ -121,7 +121,7 @@ def test_the_time_is_utc() -> None:
 
 
 def test_held_lines_keep_their_form_and_level(capsys: Captured) -> None:
-    speak("json")
+    set_notice_format("json")
     try:
         with Notices(Repeats()) as notices:
             notices.held = True
@@ -130,7 +130,7 @@ def test_held_lines_keep_their_form_and_level(capsys: Captured) -> None:
             assert notices.latest == "first"
             assert capsys.readouterr().err == ""
     finally:
-        speak("text")
+        set_notice_format("text")
     (line,) = capsys.readouterr().err.splitlines()
     assert json.loads(line)["level"] == "warning"
 
@@ -148,11 +148,11 @@ def test_once_an_hour_it_says_that_it_is_alive(caplog: pytest.LogCaptureFixture)
         clock.now += 0.5
     alive.close()
     assert len(caplog.records) == 3
-    words = caplog.records[-1].getMessage()
+    message = caplog.records[-1].getMessage()
     emissions = session.counters.emissions
-    assert re.match(rf"alive for 3 h, music: frames {session.counters.frames}, .*emissions {emissions}, ", words)
-    assert "osc faults 2" in words
-    assert "midi" not in words
+    assert re.match(rf"alive for 3 h, music: frames {session.counters.frames}, .*emissions {emissions}, ", message)
+    assert "osc faults 2" in message
+    assert "midi" not in message
     fields = json.loads(JsonLines().format(caplog.records[-1]))
     assert fields["emissions"] == emissions
     assert fields["uptime_seconds"] == 3 * 3600

@@ -31,15 +31,15 @@ def free_tcp_port() -> int:
 
 def parsed(text: str) -> Samples:
     """Every sample by name and labels; fails for one that comes twice."""
-    found: Samples = {}
+    samples: Samples = {}
     for family in text_string_to_metric_families(text):
         assert family.documentation
         assert family.type in ("counter", "gauge")
         for sample in family.samples:
             key = sample.name, tuple(sorted(sample.labels.items()))
-            assert key not in found
-            found[key] = sample.value
-    return found
+            assert key not in samples
+            samples[key] = sample.value
+    return samples
 
 
 def get(port: int, path: str = "/metrics", method: str = "GET") -> tuple[int, str, str]:
@@ -64,11 +64,11 @@ def test_what_a_session_did_is_served_as_prometheus_reads_it() -> None:
     status, content, text = get(port)
     metrics.close()
     assert (status, content) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    found = parsed(text)
+    samples = parsed(text)
     counters = session.counters
     assert counters.dropped > 0
     assert counters.sink_faults > 0
-    plain = {name: value for (name, labels), value in found.items() if not labels}
+    plain = {name: value for (name, labels), value in samples.items() if not labels}
     assert plain["valaro_emissions_total"] == counters.emissions
     assert plain["valaro_frames_total"] == counters.frames
     assert plain["valaro_dropped_frames_total"] == counters.dropped
@@ -82,15 +82,15 @@ def test_what_a_session_did_is_served_as_prometheus_reads_it() -> None:
     assert plain["process_start_time_seconds"] == pytest.approx(time.time(), abs=600)
     assert plain["process_cpu_seconds_total"] > 0
     assert plain["process_resident_memory_bytes"] > 10_000_000
-    faults = {labels: value for (name, labels), value in found.items() if name == "valaro_sink_faults_total"}
+    faults = {labels: value for (name, labels), value in samples.items() if name == "valaro_sink_faults_total"}
     assert faults == {
         (("sink", "session"),): counters.sink_faults,
         (("sink", "osc"),): 3.0,
         (("sink", "midi"),): 0.0,
     }
-    hot = {labels[0][1]: value for (name, labels), value in found.items() if name == "valaro_activity"}
-    assert hot == {each: float(each == "lost") for each in ACTIVITIES}
-    assert found["valaro_build_info", tuple(sorted(facts.items()))] == 1.0
+    hot = {labels[0][1]: value for (name, labels), value in samples.items() if name == "valaro_activity"}
+    assert hot == {activity: float(activity == "lost") for activity in ACTIVITIES}
+    assert samples["valaro_build_info", tuple(sorted(facts.items()))] == 1.0
 
 
 def test_before_the_first_emission_there_is_nothing_felt() -> None:
@@ -118,11 +118,11 @@ def test_separate_channels_are_told_apart(tmp_path: Path) -> None:
     metrics = Metrics(str(tmp_path / "v.prom"), lambda: None)
     for channel, valence in ((1, 0.25), (5, -0.5)):
         metrics.send(replace(neutral(0.5), valence=valence, channel=channel))
-    found = parsed(metrics.text())
+    samples = parsed(metrics.text())
     metrics.close()
-    assert found["valaro_valence", (("channel", "1"),)] == 0.25
-    assert found["valaro_valence", (("channel", "5"),)] == -0.5
-    assert found["valaro_activity", (("activity", "music"), ("channel", "5"))] == 1.0
+    assert samples["valaro_valence", (("channel", "1"),)] == 0.25
+    assert samples["valaro_valence", (("channel", "5"),)] == -0.5
+    assert samples["valaro_activity", (("activity", "music"), ("channel", "5"))] == 1.0
 
 
 def test_a_number_is_written_in_full() -> None:
@@ -130,10 +130,10 @@ def test_a_number_is_written_in_full() -> None:
     page.add("large_total", "counter", "x", 123456789012345678)
     page.add("small", "gauge", "x", 1.5e-7)
     page.add("none", "gauge", "x", float("nan"))
-    found = parsed(str(page))
-    assert found["large_total", ()] == 123456789012345678
-    assert found["small", ()] == 1.5e-7
-    assert found["none", ()] != found["none", ()]
+    samples = parsed(str(page))
+    assert samples["large_total", ()] == 123456789012345678
+    assert samples["small", ()] == 1.5e-7
+    assert samples["none", ()] != samples["none", ()]
 
 
 def test_other_paths_and_methods_are_refused() -> None:
@@ -161,11 +161,11 @@ def test_it_survives_garbage_and_clients_that_hang() -> None:
             except OSError:  # hung up on
                 pass
         assert get(port)[0] == 200
-    hanging = [socket.create_connection(("127.0.0.1", port)) for _ in range(3 * metrics_server.MOST)]
+    hanging = [socket.create_connection(("127.0.0.1", port)) for _ in range(3 * metrics_server.MAX_CLIENTS)]
     for client in hanging[::2]:
         client.sendall(b"GET /metrics HTTP/1.1\r\n")
     wait_for(lambda: _answers(port))  # those who say nothing are let go after a while
-    assert threading.active_count() - before < 2 * metrics_server.MOST
+    assert threading.active_count() - before < 2 * metrics_server.MAX_CLIENTS
     for client in hanging:
         client.close()
     metrics.close()
@@ -187,7 +187,7 @@ def test_who_dribbles_is_let_go() -> None:
             return False
 
         wait_for(hung_up)
-        assert time.monotonic() - began > metrics_server.QUIET
+        assert time.monotonic() - began > metrics_server.CLIENT_TIMEOUT
     assert get(port)[0] == 200
     metrics.close()
 
@@ -230,7 +230,7 @@ def test_ipv6_is_served() -> None:
 def test_the_file_is_whole_at_any_moment_and_goes_with_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("valaro.streamer.app.monitoring.metrics.EVERY", 0.001)
+    monkeypatch.setattr("valaro.streamer.app.monitoring.metrics.WRITE_INTERVAL", 0.001)
     path = tmp_path / "made" / "valaro.prom"
     metrics = Metrics(str(path), lambda: None)
     metrics.send(neutral(0.5))
@@ -250,7 +250,7 @@ def test_the_file_is_whole_at_any_moment_and_goes_with_the_program(
 def test_a_file_that_cannot_be_written_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("valaro.streamer.app.monitoring.metrics.EVERY", 0.01)
+    monkeypatch.setattr("valaro.streamer.app.monitoring.metrics.WRITE_INTERVAL", 0.01)
     folder = tmp_path / "disk"
     metrics = Metrics(str(folder / "valaro.prom"), lambda: None)
     wait_for((folder / "valaro.prom").exists)

@@ -50,7 +50,7 @@ class Served:
             stderr=self._log,
         )
 
-    def told(self) -> list[str]:
+    def notifications(self) -> list[str]:
         """All that the manager heard so far, line by line."""
         while True:
             try:
@@ -63,7 +63,7 @@ class Served:
         return [json.loads(line) for line in self._log.read().splitlines()]
 
     def wait_for_life(self, count: int) -> None:
-        wait_for(lambda: self.process.poll() is not None or self.told().count("WATCHDOG=1") >= count)
+        wait_for(lambda: self.process.poll() is not None or self.notifications().count("WATCHDOG=1") >= count)
         assert self.process.poll() is None, self.log()
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class Served:
 
 @contextmanager
 def served(folder: Path, *options: object) -> Iterator[Served]:
-    service = Served(folder, [str(each) for each in options])
+    service = Served(folder, [str(option) for option in options])
     try:
         yield service
     finally:
@@ -99,11 +99,11 @@ def test_it_tells_how_it_is_and_goes_on_where_it_was_when_it_is_killed(tmp_path:
         service.wait_for_life(8)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
             page = answer.read().decode()
-        assert service.told()[:2] == ["READY=1", "WATCHDOG=1"]
+        assert service.notifications()[:2] == ["READY=1", "WATCHDOG=1"]
         wait_for((tmp_path / "state.npz").exists)
         service.process.send_signal(signal.SIGKILL)
         service.process.wait()
-    samples = {each.name: each for family in text_string_to_metric_families(page) for each in family.samples}
+    samples = {sample.name: sample for family in text_string_to_metric_families(page) for sample in family.samples}
     assert samples["valaro_emissions_total"].value >= 7
     assert samples["valaro_build_info"].labels["decoder"] == "fusion"
     assert -1 <= samples["valaro_valence"].value <= 1
@@ -113,23 +113,23 @@ def test_it_tells_how_it_is_and_goes_on_where_it_was_when_it_is_killed(tmp_path:
         wait_for((tmp_path / "v.prom").exists)
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(PATIENCE) == 0
-        assert service.told()[-2:] == ["STOPPING=1", "STATUS=ending"]
-        said = service.log()
-    assert {"time", "level", "logger", "message"} <= set(said[0])
-    assert any(each["message"].startswith("going on from the checkpoint") for each in said)
-    assert said[-1]["message"].endswith("lost nothing")
+        assert service.notifications()[-2:] == ["STOPPING=1", "STATUS=ending"]
+        records = service.log()
+    assert {"time", "level", "logger", "message"} <= set(records[0])
+    assert any(record["message"].startswith("going on from the checkpoint") for record in records)
+    assert records[-1]["message"].endswith("lost nothing")
     assert not (tmp_path / "v.prom").exists()
     (prior, *_), (first, *_) = heatmaps(tmp_path / "one.jsonl"), heatmaps(tmp_path / "two.jsonl")
     assert np.abs(first - prior).sum() > 0.1
 
 
 def test_what_cannot_be_meant_is_refused_before_anything_opens(capsys: pytest.CaptureFixture[str]) -> None:
-    for options, told in (
+    for options, message in (
         (["--log", "xml"], "choose one of text, json"),
         (["--metrics", "everywhere"], "write PORT, HOST:PORT, or a file that ends in .prom"),
     ):
         assert run(["listen", *options]) == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [["--config", "gone.toml"], ["--replay", "gone.jsonl"], ["--file", "gone.wav"]])
@@ -142,7 +142,7 @@ def test_a_fault_before_it_begins_is_json_too(wrong: list[str], capsys: pytest.C
 def test_the_sample_config_is_one() -> None:
     config = load_config(SERVICE / "valaro.toml")
     assert (config.device, config.channels) == ("USB", (1,))
-    assert [each.to for each in config.osc] == ["192.168.1.20:9000"]
+    assert [destination.to for destination in config.osc] == ["192.168.1.20:9000"]
     assert config.osc_in is not None
 
 
@@ -155,7 +155,7 @@ def test_a_unit_starts_a_command_that_there_is(name: str, capsys: pytest.Capture
     assert (program.rpartition("/")[2], command) == ("valaro", "listen")
     assert run(["listen", "--help"]) == 0
     known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
-    assert {each for each in options if each.startswith("--")} <= known
+    assert {option for option in options if option.startswith("--")} <= known
     assert (unit["Service"]["Type"], unit["Service"]["Restart"]) == ("notify", "always")
     assert unit["Service"]["SuccessExitStatus"] == str(128 + signal.SIGTERM)  # when it is stopped while it starts
     assert "MemoryDenyWriteExecute" not in unit["Service"]  # the kernels could not be compiled

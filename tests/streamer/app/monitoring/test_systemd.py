@@ -25,17 +25,17 @@ class Manager:
         self.socket.bind(address)
         self.socket.setblocking(False)
 
-    def heard(self) -> list[list[str]]:
+    def received(self) -> list[list[str]]:
         """The lines of each datagram since the last time."""
-        found = []
+        datagrams = []
         while True:
             try:
-                found.append(self.socket.recv(4096).decode().split("\n"))
+                datagrams.append(self.socket.recv(4096).decode().split("\n"))
             except BlockingIOError:
-                return found
+                return datagrams
 
     def kinds(self) -> list[list[str]]:
-        return [[line.partition("=")[0] for line in lines] for lines in self.heard()]
+        return [[line.partition("=")[0] for line in lines] for lines in self.received()]
 
 
 class Clock:
@@ -65,24 +65,24 @@ def manager(address: str) -> Iterator[Manager]:
 def test_ready_comes_with_the_first_emission_and_life_twice_an_interval(manager: Manager, address: str) -> None:
     clock = Clock()
     watchdog = Watchdog({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "6000000"}, clock)
-    assert manager.heard() == []
+    assert manager.received() == []
     watchdog.send(neutral(0.5))
-    assert manager.heard() == [
+    assert manager.received() == [
         ["READY=1", "WATCHDOG=1", "STATUS=music, valence +0.00, arousal +0.00; 1 emissions"],
     ]
-    told = []
+    sent = []
     for number in range(1, 61):  # half a minute
         clock.now += 0.5
         watchdog.send(neutral(0.5 + 0.5 * number))
-        told += [(0.5 * number, kinds) for kinds in manager.kinds()]
-    assert [at for at, kinds in told if "WATCHDOG" in kinds] == [3.0 * k for k in range(1, 11)]
-    assert [at for at, kinds in told if "STATUS" in kinds] == [10.0, 20.0, 30.0]
-    assert not any("READY" in kinds for _, kinds in told)
+        sent += [(0.5 * number, kinds) for kinds in manager.kinds()]
+    assert [at for at, kinds in sent if "WATCHDOG" in kinds] == [3.0 * k for k in range(1, 11)]
+    assert [at for at, kinds in sent if "STATUS" in kinds] == [10.0, 20.0, 30.0]
+    assert not any("READY" in kinds for _, kinds in sent)
     watchdog.close()
     watchdog.close()
-    assert manager.heard() == [["STOPPING=1", "STATUS=ending"]]
+    assert manager.received() == [["STOPPING=1", "STATUS=ending"]]
     watchdog.send(neutral(99.0))
-    assert manager.heard() == []
+    assert manager.received() == []
 
 
 def test_without_a_watchdog_only_ready_and_status_are_told(manager: Manager, address: str) -> None:
@@ -110,7 +110,7 @@ def test_a_manager_that_does_not_answer_is_tried_again_and_never_waited_for(mana
             watchdog.send(neutral(0.5))
         except BlockingIOError:
             break
-    assert manager.heard()
+    assert manager.received()
     watchdog.send(neutral(0.5))
     assert manager.kinds() == [["WATCHDOG"]]
 
