@@ -1,4 +1,18 @@
-"""The command line. Every fault becomes one line on stderr and an exit code: 2 for bad input, 1 for failure."""
+"""The command line. Every fault becomes one line on stderr and an exit code: 2 for bad input, 1 for failure.
+
+- ``live``: ``valaro demo`` and ``valaro listen``.
+- ``replay``: ``valaro replay``.
+- ``presets``: ``valaro presets``.
+- ``devices``: ``valaro devices``.
+- ``plugins``: ``valaro plugins``.
+- ``doctor``: ``valaro doctor``.
+- ``analyze``: ``valaro analyze``.
+- ``rate``: ``valaro rate``.
+- ``calibrate``: ``valaro calibrate``.
+- ``listeners``: ``valaro listeners``.
+- ``training``: ``valaro train`` and ``valaro evaluate``.
+- ``_options``: Options that several commands share.
+"""
 
 import logging
 import os
@@ -38,8 +52,8 @@ app.command()(training.train)
 app.command()(training.evaluate)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
@@ -64,7 +78,7 @@ def main() -> None:
     _prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
     code = run(sys.argv[1:])
-    # Python would report a pipe that nobody reads any more once again, when it flushes at the very end.
+    # Python would report a closed pipe once more when it flushes at exit.
     try:
         sys.stdout.flush()
     except OSError:
@@ -75,30 +89,30 @@ def main() -> None:
 
 def _prepare_streams() -> None:
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started this, or a program without a console
+        if getattr(sys, name) is None:  # closed by the parent process, or a program without a console
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  as long as the program
     if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
-        # As the files of --output: the same on every platform, and a name of any bytes comes out as it went in.
+        # As the files of --output: the same on every platform, and any bytes in a name are preserved.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
-    """SIGTERM as an exception: half-written files are removed, and a training's processes end with it."""
+    """Raise SIGTERM as an exception, so that partial files are removed and the processes of a training end."""
     raise SystemExit(128 + number)  # as the shell has it
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code. With VALARO_DEBUG set, a fault raises instead."""
-    from ..app.console import speak, tell
+    from ..app.console import notify, set_notice_format
 
-    speak("text")
+    set_notice_format("text")
     try:
         result = app(list(arguments) or ["--help"], prog_name="valaro", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
         return 130  # as the shell has it for Ctrl-C
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # how click takes a pipe that nobody reads any more: no fault
+        if isinstance(end.__context__, BrokenPipeError):  # how click reports a closed pipe: no fault
             return 0
         return end.code if isinstance(end.code, int) else 1
     except typer.Abort:
@@ -106,7 +120,7 @@ def run(arguments: Sequence[str]) -> int:
     except UsageError as fault:
         context = getattr(fault, "ctx", None)
         path = context.command_path if context is not None else "valaro"
-        tell(f"{fault.format_message().rstrip('.')}: see `{path} --help`")
+        notify(f"{fault.format_message().rstrip('.')}: see `{path} --help`")
         return 2
     except Exception as fault:
         if os.environ.get("VALARO_DEBUG"):
@@ -115,15 +129,15 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _report(fault: Exception) -> int:
-    from ..app.console import tell
+    from ..app.console import notify
     from ..errors import ValaroError
 
     if isinstance(fault, ValaroError):
-        tell(str(fault), logging.ERROR)
+        notify(str(fault), logging.ERROR)
         return fault.exit_code
-    if isinstance(fault, OSError) and fault.strerror:  # the system's, not ours: a full disk, a closed terminal
-        tell(f"{fault.filename or 'the output'} cannot be used: {fault.strerror.lower()}", logging.ERROR)
+    if isinstance(fault, OSError) and fault.strerror:  # a fault of the system: a full disk, a closed terminal
+        notify(f"{fault.filename or 'the output'} cannot be used: {fault.strerror.lower()}", logging.ERROR)
         return 1
-    words = f"unexpected fault, please report it: {type(fault).__name__}: {fault} (VALARO_DEBUG=1 shows where)"
-    tell(words, logging.ERROR)
+    text = f"unexpected fault, please report it: {type(fault).__name__}: {fault} (VALARO_DEBUG=1 shows where)"
+    notify(text, logging.ERROR)
     return 1

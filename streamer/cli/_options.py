@@ -1,4 +1,4 @@
-"""Options that several commands share, those that plugins add, and how words become settings."""
+"""Options that several commands share, those that plugins add, and how arguments become settings."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -112,42 +112,49 @@ SinkOption = Annotated[
 # typer brings its own copy of click or uses the installed one, by version: either way this is its UsageError.
 UsageError: Any = typer.BadParameter.__bases__[0]
 
-# Of a command whose options plugins add to: what it does not know is looked for among their names.
+# For commands to which plugins add options: unknown options are looked up among the plugins' names.
 FOR_PLUGINS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-def options_of(words: Mapping[str, Any]) -> Options:
-    """A command's own arguments, which are its ``locals()`` as it begins, with those that plugins have added.
+def options_of(arguments: Mapping[str, Any]) -> Options:
+    """A command's own options, with those that plugins add.
 
-    Raises typer's usage error for what neither knows.
+    Parameters
+    ----------
+    arguments : the command's ``locals()`` as it begins.
+
+    Raises
+    ------
+    UsageError
+        Neither the command nor a plugin has such an option.
     """
-    values = _plugin_values(words["ctx"])
-    return Options(**{name: value for name, value in words.items() if name in OPTION_NAMES}, plugin_values=values)
+    values = _plugin_values(arguments["ctx"])
+    return Options(**{name: value for name, value in arguments.items() if name in OPTION_NAMES}, plugin_values=values)
 
 
 def _plugin_values(ctx: typer.Context) -> dict[str, str]:
-    """``--NAME VALUE`` and ``--NAME=VALUE`` of sinks that plugins bring; none of them is imported for it."""
+    """The values of ``--NAME VALUE`` and ``--NAME=VALUE`` for sinks of plugins, none of which is imported."""
     values: dict[str, str] = {}
-    left = list(ctx.args)
-    if not left:
+    remaining = list(ctx.args)
+    if not remaining:
         return values
     from ..app.plugins import SINKS, by_name
 
     names = {plugin.name for plugin in by_name(SINKS)}
-    while left:
-        word = left.pop(0)
+    while remaining:
+        word = remaining.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
         if not word.startswith("-"):
             raise UsageError(f"Got unexpected extra argument ({word})", ctx=ctx)
         if not word.startswith("--") or name not in names:
             raise UsageError(_no_such(word.partition("=")[0], ctx, names), ctx=ctx)
-        if not equals and not left:
+        if not equals and not remaining:
             raise UsageError(f"Option '--{name}' requires an argument.", ctx=ctx)
-        values[name] = value if equals else left.pop(0)
+        values[name] = value if equals else remaining.pop(0)
     return values
 
 
 def _no_such(option: str, ctx: typer.Context, names: set[str]) -> str:
-    own = [spelling for parameter in ctx.command.params for spelling in parameter.opts if spelling.startswith("--")]
-    near = get_close_matches(option, [*own, *(f"--{name}" for name in names)], 1)
-    return f"No such option: {option}{f' (did you mean {near[0]}?)' if near else ''}"
+    options = [spelling for parameter in ctx.command.params for spelling in parameter.opts if spelling.startswith("--")]
+    matches = get_close_matches(option, [*options, *(f"--{name}" for name in names)], 1)
+    return f"No such option: {option}{f' (did you mean {matches[0]}?)' if matches else ''}"

@@ -65,7 +65,7 @@ def analyze(
     A file that cannot be used is named on stderr, the others go on, and the exit code is then 2 (1 for a failure).
     Of a folder the results are ordered in DIR as it is. Ctrl-C keeps the files that are done.
     """
-    from ..app.console import Notices, compiling_told, tell
+    from ..app.console import Notices, compiling_told, notify
     from ..catalogue.analysis import FileAnalyzer
     from ..catalogue.discovery import discover
     from ..errors import InputError, SinkError
@@ -92,17 +92,17 @@ def analyze(
         discovered = discover(paths)
         tasks = [_task(number, *file, plan, output) for number, file in enumerate(discovered.files)]
         for line in _left_out_lines(discovered):
-            tell(line)
+            notify(line)
         if skip_existing:
             before, tasks = len(tasks), [task for task in tasks if not all(map(os.path.exists, task.outputs))]
             if before > len(tasks):
-                tell(f"{before - len(tasks)} files have their results in {output} already")
+                notify(f"{before - len(tasks)} files have their results in {output} already")
         code = InputError.exit_code if discovered.faults else 0
         with _progress(paths, tasks, output) as progress, ExitStack() as stack:
             for result in _results(analyzer, plan, tasks, jobs, stack):
                 for line in (*result.notices, result.fault):
                     if line:
-                        tell(line)
+                        notify(line)
                 code = max(code, result.exit_code)
                 progress.take(result)
     if code:

@@ -1,4 +1,4 @@
-"""``valaro calibrate``: asks a listener about the few moments of some music whose rating would tell the most."""
+"""``valaro calibrate``: asks a listener about the few moments of some music whose ratings are most informative."""
 
 import re
 import sys
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset(
     (".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".w64", ".wav")
 )
-MOST_FILES = 30  # that are heard; of a larger folder as many, spread over it
-MOST_SECONDS = 7200.0  # of sound that are heard, shared out among the files: half a minute's work
-MOST_COUNT = 20  # ratings at a sitting; the store takes no more at once
-PLAYED = 6.0  # s before the moment
+MAX_FILES = 30  # that are analysed at most, spread evenly over a larger folder
+MAX_SECONDS = 7200.0  # of sound that are analysed at most, shared among the files: half a minute of work
+MAX_COUNT = 20  # ratings in a session; the store accepts no more at once
+EXCERPT_SECONDS = 6.0  # s before the moment
 DEMO_RATE = 24_000
 _ELSEWHERE = "listen elsewhere, to what is named here"
-_TRIES = 20  # answers to one question: what repeats itself is no person
+_MAX_ANSWERS = 20  # to one question; more come from a program, not a person
 
 
 class Question(NamedTuple):
-    """A moment as the listener meets it: ``title`` names the piece, ``sound`` is that piece."""
+    """A question to the listener: the title of the piece, its sound, and the moment to rate."""
 
     title: str
     sound: "ThreadedSource"
@@ -63,13 +63,13 @@ def calibrate(
     The six seconds before each are played, where there is an audio output. The answer is two numbers, valence and
     arousal, from -1 to 1; or s to skip the moment, r to hear it again, q to end. Each rating is kept at once.
     """
-    from ..app.console import Notices, compiling_told, tell
+    from ..app.console import Notices, compiling_told, notify
     from ..errors import InputError
 
-    if not 1 <= count <= MOST_COUNT:
-        raise InputError(f"--count must be from 1 to {MOST_COUNT}, not {count}")
+    if not 1 <= count <= MAX_COUNT:
+        raise InputError(f"--count must be from 1 to {MAX_COUNT}, not {count}")
     with Notices(), opened() as store:
-        store.count(listener)  # a name that cannot be shows before anything is heard
+        store.count(listener)  # an invalid name is refused before any analysis
         pieces = _pieces(music or [])
         with compiling_told():
             from ...models import load_bundle
@@ -80,7 +80,7 @@ def calibrate(
         if not moments:
             raise InputError("there is no moment to ask about: none of it sounds for 5 s on end")
         selector = QuestionSelector(
-            moments, bundle, store.ratings(listener, unreadable=lambda fault: tell(f"{fault}; left out"))
+            moments, bundle, store.ratings(listener, unreadable=lambda fault: notify(f"{fault}; left out"))
         )
 
         def keep(moment: "Moment", valence: float, arousal: float) -> None:
@@ -93,24 +93,24 @@ def calibrate(
 
 
 def _pieces(music: Sequence[Path]) -> "dict[str, ThreadedSource]":
-    """What is to be heard, by its path. Raises InputError for a path that is no sound file, or a folder without any."""
-    from ..app.console import tell
+    """The pieces to ask about, by path. Raises InputError for a path that is no sound file, or a folder without any."""
+    from ..app.console import notify
     from ..errors import AudioFileError, InputError
     from ..sources import AudioFile, Memory
     from ..sources.demo import demo_piece
 
     if not music:
         return {"": Memory(demo_piece(DEMO_RATE), DEMO_RATE, name="the built-in piece")}
-    paths: dict[Path, bool] = {}  # and whether it was named itself
+    paths: dict[Path, bool] = {}  # with whether it was named itself
     for path in music:
         inside = _sound_files(path) if path.is_dir() else None
         if inside is not None and not inside:
             raise InputError(f"{path}: there is no sound file in this folder")
         paths |= {file: False for file in inside or [] if file not in paths} if inside else {path: True}
     chosen = list(paths)
-    if len(chosen) > MOST_FILES:
-        chosen = [chosen[index * len(chosen) // MOST_FILES] for index in range(MOST_FILES)]
-        tell(f"{MOST_FILES} of {len(paths)} files are heard, spread over all of them")
+    if len(chosen) > MAX_FILES:
+        chosen = [chosen[index * len(chosen) // MAX_FILES] for index in range(MAX_FILES)]
+        notify(f"{MAX_FILES} of {len(paths)} files are heard, spread over all of them")
     pieces: dict[str, ThreadedSource] = {}
     for path in chosen:
         try:
@@ -118,12 +118,12 @@ def _pieces(music: Sequence[Path]) -> "dict[str, ThreadedSource]":
         except AudioFileError as fault:
             if paths[path]:
                 raise
-            tell(f"{fault}; it is left out")
+            notify(f"{fault}; it is left out")
     return pieces
 
 
 def _sound_files(folder: Path) -> list[Path]:
-    """The sound files of a folder and all folders in it, by their names; hidden ones, as macOS leaves them, not."""
+    """The sound files in a folder and its subfolders, by name, except hidden ones (macOS leaves such files)."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -132,11 +132,11 @@ def _sound_files(folder: Path) -> list[Path]:
 
 
 def _candidates(pieces: "dict[str, ThreadedSource]", bundle: "Bundle", decoder: str) -> "list[Moment]":
-    """Hear all pieces, under a line that says how far it is. Raises BundleError for a decoder that is not there."""
+    """Analyse all pieces, with a progress line. Raises BundleError for an unknown decoder."""
     from rich.console import Console
     from rich.text import Text
 
-    from ..app.console import tell
+    from ..app.console import notify
     from ..errors import AudioFileError
     from ..listeners.active_learning import candidates
 
@@ -145,20 +145,20 @@ def _candidates(pieces: "dict[str, ThreadedSource]", bundle: "Bundle", decoder: 
     with Console(stderr=True).status("") as line:
         for number, (file, sound) in enumerate(pieces.items(), start=1):
             which = f"hearing {number} of {len(pieces)}: {_printable(sound.name)}"
-            emissions = _emissions(sound, bundle, decoder, MOST_SECONDS / len(pieces))
+            emissions = _emissions(sound, bundle, decoder, MAX_SECONDS / len(pieces))
             try:
                 moments += candidates(
                     file, emissions, lambda time, which=which: line.update(Text(f"{which} {_clock(time)}"))
                 )
             except AudioFileError as fault:
-                tell(f"{fault}; it is left out")
+                notify(f"{fault}; it is left out")
     return moments
 
 
 def _emissions(
     sound: "ThreadedSource", bundle: "Bundle", decoder: str, seconds: float
 ) -> "Iterator[tuple[Affect, RatedEvidence | None]]":
-    """A piece's emissions, up to so many seconds of it, and the evidence of each."""
+    """A piece's emissions in its first ``seconds``, and the evidence of each."""
     from ..core.engine import Engine
     from ..core.signals import between_steps
 
@@ -174,15 +174,15 @@ def _emissions(
 
 
 def _player(*, demo: bool) -> "Player | None":
-    """The audio output; None, which is told in one line, where there is none."""
-    from ..app.console import tell
+    """The audio output; None, after a notice, where there is none."""
+    from ..app.console import notify
     from ..errors import DeviceError
     from ..sources.devices.playback import Player
 
     try:
         return Player()
     except DeviceError as fault:
-        tell(f"{fault}: " + ("`valaro demo --seconds 64 --save-audio FILE` writes the piece" if demo else _ELSEWHERE))
+        notify(f"{fault}: " + ("`valaro demo --seconds 64 --save-audio FILE` writes the piece" if demo else _ELSEWHERE))
         return None
 
 
@@ -195,7 +195,7 @@ def _ask(
 ) -> None:
     """Ask until there are ``count`` ratings, nothing is left to ask about, or the listener ends it."""
     if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # bytes that are no text are no answer, and no fault either
+        sys.stdin.reconfigure(errors="replace")  # invalid bytes are a wrong answer, not a fault
     typer.echo("Valence: -1 unpleasant, 1 pleasant. Arousal: -1 calm, 1 excited.")
     ratings = 0
     while ratings < count:
@@ -214,14 +214,14 @@ def _ask(
 
 
 def _answer(question: Question, player: "Player | None") -> "tuple[float, float] | tuple[()] | None":
-    """Valence and arousal; () to skip the moment, None to end. InputError when no end of answers is one."""
-    from ..app.console import tell
+    """Valence and arousal; () to skip the moment, None to end. InputError after too many invalid answers."""
+    from ..app.console import notify
     from ..errors import InputError
 
     moment = question.moment
-    typer.echo(f"{question.title}, {_clock(max(0.0, moment.time - PLAYED))} to {_clock(moment.time)}")
+    typer.echo(f"{question.title}, {_clock(max(0.0, moment.time - EXCERPT_SECONDS))} to {_clock(moment.time)}")
     again = True
-    for _ in range(_TRIES):
+    for _ in range(_MAX_ANSWERS):
         if again and player is not None:
             _play(question, player)
         line = _line("valence and arousal (s skip, r again, q end): ")
@@ -235,12 +235,12 @@ def _answer(question: Question, player: "Player | None") -> "tuple[float, float]
             answer = _numbers(word)
             if answer is not None:
                 return answer
-            tell("write two numbers from -1 to 1, valence and arousal, such as: 0.5 -0.2")
-    raise InputError(f"{_TRIES} answers, and none is a rating: valaro calibrate --help says what is asked")
+            notify("write two numbers from -1 to 1, valence and arousal, such as: 0.5 -0.2")
+    raise InputError(f"{_MAX_ANSWERS} answers, and none is a rating: valaro calibrate --help says what is asked")
 
 
 def _line(prompt: str) -> str | None:
-    """What the listener types, or the next line of a pipe, where nobody needs a prompt; None at the end."""
+    """The line that the listener types, or the next line of a pipe, without a prompt; None at the end."""
     if sys.stdin is None:  # a program without a console
         return None
     person = sys.stdin.isatty()
@@ -262,25 +262,25 @@ def _numbers(text: str) -> tuple[float, float] | None:
 
 def _play(question: Question, player: "Player") -> None:
     from .._util.stderr import libraries_silenced
-    from ..app.console import tell
+    from ..app.console import notify
     from ..errors import ValaroError
 
     try:
         sound = excerpt(question.sound, question.moment.time)
         with libraries_silenced():
             player.play(sound, question.sound.rate)
-    except ValaroError as fault:  # the output went away, or the file: it can be heard elsewhere
-        tell(f"{fault}: {_ELSEWHERE}")
+    except ValaroError as fault:  # the output or the file was lost: the listener can play it elsewhere
+        notify(f"{fault}: {_ELSEWHERE}")
 
 
 def excerpt(sound: "ThreadedSource", end: float) -> "NDArray[np.float32]":
-    """The 6 s (or what there is) of a piece before ``end`` s: (n, channels). AudioFileError for one that shrank."""
+    """The 6 s (or fewer) of a piece before ``end`` s: (n, channels). AudioFileError for a file that became shorter."""
     import numpy as np
 
     from ..errors import AudioFileError
 
     last = round(end * sound.rate)
-    first = max(0, last - round(PLAYED * sound.rate))
+    first = max(0, last - round(EXCERPT_SECONDS * sound.rate))
     parts: list[NDArray[np.float32]] = []
     for start, block in _positioned(sound):
         if start >= last:
@@ -313,5 +313,5 @@ def _clock(seconds: float) -> str:
 
 
 def _printable(path: str) -> str:
-    """A file's name as a terminal takes it, whatever is in it."""
+    """A file's name with its unprintable characters replaced."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in Path(path).name)

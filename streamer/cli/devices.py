@@ -1,4 +1,4 @@
-"""``valaro devices``: what there is to hear and to play, with what to type."""
+"""``valaro devices``: audio inputs and MIDI ports, with the options that select them."""
 
 import typer
 
@@ -7,25 +7,25 @@ from ..errors import DeviceError
 
 def devices() -> None:
     """List audio inputs, loopback and monitor sources, and MIDI ports, with what to pass."""
-    from ..app.console import tell
+    from ..app.console import notify
     from ..errors import DeviceError
-    from ..sources.devices import listing as found
+    from ..sources.devices import listing
 
     fault: DeviceError | None = None
-    inputs: list[found.AudioInput] = []
+    inputs: list[listing.AudioInput] = []
     default: int | None = None
     try:
-        own, default = found.listing()
-        inputs = found.with_monitors(own)
+        port_inputs, default = listing.listing()
+        inputs = listing.with_monitors(port_inputs)
     except DeviceError as error:
         fault = error
     typer.echo("Audio inputs" if inputs else "Audio inputs: none")
-    for each in inputs:
-        marks = [f"{each.channels} ch", f"{each.rate} Hz", each.host_api]
-        marks += ["loopback: what this computer plays"] if each.is_loopback else []
-        marks += ["default"] if each.index is not None and each.index == default else []
-        index = "-" if each.index is None else each.index
-        typer.echo(f"  {index:>3}  {each.name}  ({', '.join(marks)})\n       {each.use}")
+    for audio_input in inputs:
+        marks = [f"{audio_input.channels} ch", f"{audio_input.rate} Hz", audio_input.host_api]
+        marks += ["loopback: what this computer plays"] if audio_input.is_loopback else []
+        marks += ["default"] if audio_input.index is not None and audio_input.index == default else []
+        index = "-" if audio_input.index is None else audio_input.index
+        typer.echo(f"  {index:>3}  {audio_input.name}  ({', '.join(marks)})\n       {audio_input.use}")
     if not inputs and fault is None:
         typer.echo("  connect an interface or start the sound server, then look again; `valaro demo` needs none")
     ports, why = midi_outputs()
@@ -33,12 +33,12 @@ def devices() -> None:
     for port in ports:
         typer.echo(f"       {port}")
     if fault is not None:
-        tell(str(fault))
+        notify(str(fault))
         raise typer.Exit(fault.exit_code)
 
 
 def midi_outputs() -> tuple[list[str], str | None]:
-    """What to pass for each MIDI output port, and why there are none when there is no MIDI at all (else None)."""
+    """The names of the MIDI output ports, and the reason when there is no MIDI at all (else None)."""
     from ..midi.ports import names
 
     try:

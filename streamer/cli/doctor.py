@@ -1,4 +1,4 @@
-"""``valaro doctor``: what would stop it here, and what to do."""
+"""``valaro doctor``: what would stop Valaro on this machine, and what to do."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,14 +24,14 @@ def doctor(
 
     from ..app.doctor.runner import checks, examine
 
-    found = []
+    results = []
     for result in examine(checks(model)):
-        found.append(result)
+        results.append(result)
         if not as_json:
             _show(result.name, result.status, result.found, result.advice)
     if as_json:
-        typer.echo(json.dumps([asdict(each) for each in found], indent=1))
-    if any(each.status == "fail" for each in found):
+        typer.echo(json.dumps([asdict(result) for result in results], indent=1))
+    if any(result.status == "fail" for result in results):
         raise typer.Exit(1)
 
 

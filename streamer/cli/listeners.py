@@ -1,4 +1,4 @@
-"""``valaro rate`` and ``valaro listeners``: who listens, and what they said the music feels like."""
+"""``valaro listeners``: the listeners and their ratings."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..listeners.evidence import StoredRating
     from ..listeners.store import Listeners
 
-LARGEST = 256 << 20  # bytes of an import: the most ratings that are kept of one listener
+LARGEST = 256 << 20  # bytes of an import: as many ratings as are stored of one listener
 
 app = typer.Typer(name="listeners", help="Profiles: who rated what, and how to take it along or have it forgotten.")
 
@@ -79,21 +79,21 @@ def forget(
 
     A session that is running goes on as it knows them until it ends.
     """
-    from ..app.console import tell
+    from ..app.console import notify
     from ..core.controls import listener_name
 
     with opened() as store:
-        if not yes and listener_name(name) in store.names():  # ratings that cannot be read are to be forgotten too
+        if not yes and listener_name(name) in store.names():  # also where ratings cannot be read
             typer.confirm(f"Delete all that {name} ever rated, for good?", abort=True)
         copies = store.copies(name)
-        count = store.forget(name)  # of nobody too: it clears traces that an earlier attempt had to leave
+        count = store.forget(name)  # also of an unknown listener: it clears traces that an earlier attempt left
         if not count:
             store.require(name)
         typer.echo(f"{name} is forgotten: {rating_count(count)} deleted")
         if copies:
-            tell(f"copies of these ratings stay with {', '.join(copies)}: forget them too if that is meant")
+            notify(f"copies of these ratings stay with {', '.join(copies)}: forget them too if that is meant")
         for path in store.set_aside_files():
-            tell(f"{path}, kept because it is damaged, may still hold some: delete it and what begins with its name")
+            notify(f"{path}, kept because it is damaged, may still hold some: delete it and what begins with its name")
 
 
 @app.command()
@@ -156,10 +156,10 @@ def import_listener(
 @contextmanager
 def opened() -> "Iterator[Listeners]":
     """The store of ratings, in the user's data directory."""
-    from ..app.console import tell
+    from ..app.console import notify
     from ..listeners.store import open_listeners
 
-    with open_listeners(None, tell) as store:
+    with open_listeners(None, notify) as store:
         yield store
 
 
@@ -178,7 +178,7 @@ def _read(file: Path) -> object:
 
 
 def _summary(ratings: "Iterable[StoredRating]") -> dict[str, str]:
-    """What to say of at least one rating."""
+    """A listener's ratings (at least one) in figures, by label."""
     from ...models import grid
 
     counting, undone, sources, days = [], 0, Counter[str](), []
@@ -204,5 +204,5 @@ def _summary(ratings: "Iterable[StoredRating]") -> dict[str, str]:
 
 
 def rating_count(count: int) -> str:
-    """So many ratings, in words."""
+    """A number of ratings, in words."""
     return "1 rating" if count == 1 else f"{count} ratings"

@@ -60,10 +60,10 @@ def demo(
     """
     options = options_of(locals())
     from ..app.application import run
-    from ..app.console import tell
+    from ..app.console import notify
     from ..app.merge import merge
 
-    tell(run(merge(options, demo=True)))
+    notify(run(merge(options, demo=True)))
 
 
 def listen(
@@ -115,10 +115,10 @@ def listen(
     """
     options = options_of(locals())
     from ..app.application import run
-    from ..app.console import speak, tell
+    from ..app.console import notify, set_notice_format
     from ..app.merge import merge
 
-    speak(log or "text")  # what is wrong with the config is said so too
+    set_notice_format(log or "text")  # faults of the config are reported in this format too
     settings = merge(options)
-    speak(settings.log)
-    tell(run(settings))
+    set_notice_format(settings.log)
+    notify(run(settings))

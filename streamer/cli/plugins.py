@@ -16,7 +16,7 @@ import sys
 from valaro.models import doors
 from valaro.streamer.errors import ValaroError
 door, name, package = sys.argv[1:]
-[plugin] = [each for each in doors.listed(door) if (each.name, each.package) == (name, package)]
+[plugin] = [plugin for plugin in doors.listed(door) if (plugin.name, plugin.package) == (name, package)]
 try:
     doors.load(plugin)
 except ValaroError as fault:
@@ -58,7 +58,7 @@ def _state(plugin: "Plugin", load: bool) -> str:
 
 
 def _loaded(plugin: "Plugin") -> str:
-    """What becomes of it in a process of its own, which may hang or end."""
+    """The state of a plugin after it was loaded in a process of its own, which may hang or crash."""
     command = [sys.executable, "-P", "-c", _PROBE, plugin.door, plugin.name, plugin.package]
     try:
         ended = subprocess.run(

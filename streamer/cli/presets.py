@@ -28,7 +28,7 @@ def list_presets() -> None:
 def write(name: NameArgument, output: OutputOption = None) -> None:
     """Write a preset into a file of your own, to be changed and used: valaro listen --config FILE."""
     from ..app.config import presets
-    from ..app.console import tell
+    from ..app.console import notify
     from ..errors import InputError, SinkError
 
     content = presets.text(name)
@@ -43,4 +43,4 @@ def write(name: NameArgument, output: OutputOption = None) -> None:
         raise InputError(f"{path} exists already: name another file with --output") from fault
     except OSError as fault:
         raise SinkError(f"{path} cannot be written: {(fault.strerror or str(fault)).lower()}") from fault
-    tell(f"wrote {path}: its first lines say what to do in the other program; then valaro listen --config {path}")
+    notify(f"wrote {path}: its first lines say what to do in the other program; then valaro listen --config {path}")

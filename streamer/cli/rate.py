@@ -30,7 +30,7 @@ def rate(
     if not 0.0 <= at < float("inf"):
         raise InputError(f"--at must be a time from 0 s on, not {at:g}")
     with Notices(), opened() as store:
-        # A name that cannot be, and a store that cannot be opened, show before the file is heard.
+        # An invalid name or a store that cannot be opened is reported before the file is analysed.
         count = store.count(listener)
         with compiling_told():
             from ...models import load_bundle

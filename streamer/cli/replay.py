@@ -48,10 +48,10 @@ def replay(
 
     No sound and no audio hardware are needed. /valaro/time is the show's; with --loop it starts again each time.
     """
-    words = locals()
-    options = options_of(words | {"replay": words.pop("file")})
+    arguments = locals()
+    options = options_of(arguments | {"replay": arguments.pop("file")})
     from ..app.application import run
-    from ..app.console import tell
+    from ..app.console import notify
     from ..app.merge import merge
 
-    tell(run(merge(options)))
+    notify(run(merge(options)))

@@ -19,25 +19,25 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the random numbers: the same seed gives the same model.")] = 0,
 ) -> None:
     """Train a model bundle on annotated music. Needs the extra 'train' and, for MIDI, FluidSynth."""
-    from ..app.console import Notices, compiling_told, tell
+    from ..app.console import Notices, compiling_told, notify
 
     _require_room(output)
     with Notices():
         with compiling_told():
             from ...models.training.train import train as fit
-        path = fit(data, output, seed=seed, progress=tell)
+        path = fit(data, output, seed=seed, progress=notify)
     typer.echo(path)
 
 
 def _require_room(output: Path) -> None:
-    """Told before the training, not after its half hour."""
+    """Raise InputError where ``output`` cannot be created, before the training and not after its half hour."""
     from ..errors import InputError
 
     ground = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     if not ground.is_dir():
         raise InputError(f"--output {output}: {ground} is a file; name a new directory")
     try:
-        # Tried, not asked for: root may write everywhere, even where nothing can be made.
+        # A trial, since root has the permission to write even where nothing can be created.
         TemporaryDirectory(dir=ground).cleanup()
     except OSError as error:
         raise InputError(f"--output {output}: {ground} cannot be written to; name a directory elsewhere") from error
@@ -75,7 +75,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from ..app.console import Notices, compiling_told, tell
+    from ..app.console import Notices, compiling_told, notify
     from ..errors import InputError
 
     if as_json and markdown:
@@ -94,7 +94,7 @@ def evaluate(
         from ..catalogue.plot import require_matplotlib
 
         require_matplotlib()
-        if not diagram.absolute().parent.is_dir():  # told before the measuring, not after its hour
+        if not diagram.absolute().parent.is_dir():  # before the measurement, not after its hour
             raise InputError(f"--diagram {diagram}: there is no folder {diagram.parent}")
     with Notices():
         with compiling_told():
@@ -102,49 +102,49 @@ def evaluate(
             from ...models.training.evaluation.evaluate import component_curve
             from ...models.training.evaluation.evaluate import evaluate as measure
         if curve:
-            found = component_curve(data, seed=seed, progress=tell)
+            figures = component_curve(data, seed=seed, progress=notify)
             calibrations = {}
         else:
-            found, calibrations = measure(data, bundle=model, seed=seed, robust=robust, progress=tell)
+            figures, calibrations = measure(data, bundle=model, seed=seed, robust=robust, progress=notify)
     if as_json:
-        typer.echo(json.dumps(found, indent=2, allow_nan=False))
+        typer.echo(json.dumps(figures, indent=2, allow_nan=False))
     elif markdown:
-        typer.echo(report.markdown(found))
+        typer.echo(report.markdown(figures))
     else:
         console = Console()
-        for table in report.tables(found):
+        for table in report.tables(figures):
             console.print(table)
     if diagram is not None:
         report.reliability_diagram(calibrations, diagram)
-        tell(f"drew {diagram}")
+        notify(f"drew {diagram}")
 
 
 def _personal(data: Path, seed: int) -> tuple[Any, str]:
     from ...models.training.evaluation.adaptation import curves
-    from ..app.console import tell
+    from ..app.console import notify
 
-    found = curves.evaluate_personal(data, tell, seed=seed)
-    return found, curves.personal_markdown(found)
+    figures = curves.evaluate_personal(data, notify, seed=seed)
+    return figures, curves.personal_markdown(figures)
 
 
 def _activity(data: Path, seed: int) -> tuple[Any, str]:
     from ...models.training.evaluation import activity, activity_report
-    from ..app.console import tell
+    from ..app.console import notify
 
-    found = activity.evaluate_activity(data, seed=seed, progress=tell)
-    return found, activity_report.activity_markdown(found)
+    figures = activity.evaluate_activity(data, seed=seed, progress=notify)
+    return figures, activity_report.activity_markdown(figures)
 
 
 def _evaluate_part(
     part: Callable[[Path, int], tuple[Any, str]], data: Path, as_json: bool, markdown: bool, seed: int
 ) -> None:
-    """What a part found, and the same in Markdown, which is plain enough to be read in a terminal too."""
+    """Print the figures of one part of the evaluation, as JSON, Markdown, or Markdown for the terminal."""
     from ..app.console import Notices
 
     with Notices():
-        found, text = part(data, seed)
+        figures, text = part(data, seed)
     if as_json:
-        typer.echo(json.dumps(found, indent=2, allow_nan=False))
+        typer.echo(json.dumps(figures, indent=2, allow_nan=False))
         return
     if markdown:
         typer.echo(text)

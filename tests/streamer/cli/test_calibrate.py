@@ -13,7 +13,7 @@ import soundfile
 from valaro.models import load_bundle
 from valaro.streamer.catalogue.analysis import emissions
 from valaro.streamer.cli import run
-from valaro.streamer.cli.calibrate import MOST_FILES, _pieces, excerpt
+from valaro.streamer.cli.calibrate import MAX_FILES, _pieces, excerpt
 from valaro.streamer.errors import AudioFileError
 from valaro.streamer.listeners.evidence import StoredRating
 from valaro.streamer.listeners.schema import default_path
@@ -66,7 +66,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, lines: str, *arguments: str, name: s
     return run(["calibrate", *arguments, "--listener", name, "--silent"])
 
 
-def kept(name: str = "ana") -> list[StoredRating]:
+def stored(name: str = "ana") -> list[StoredRating]:
     with Listeners() as store:
         return list(store.ratings(name))
 
@@ -77,16 +77,16 @@ def test_answers_are_kept_with_what_was_heard_at_the_moments_asked_about(
     assert answer(monkeypatch, "0.5 0.4\n-1, .25\n", str(song), "--model", bundle) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    first, second = kept()
-    assert [(each.valence, each.arousal, each.source) for each in (first, second)] == [
+    first, second = stored()
+    assert [(rating.valence, rating.arousal, rating.source) for rating in (first, second)] == [
         (0.5, 0.4, "cli"),
         (-1.0, 0.25, "cli"),
     ]
     assert abs(first.time - second.time) >= 10
     assert min(first.time, second.time) >= 5
     live = {affect.time: affect for affect in emissions(song, load_bundle(bundle))}
-    for each in (first, second):
-        np.testing.assert_allclose(each.evidence.heatmap, live[each.time].heatmap.ravel(), rtol=1e-5)
+    for rating in (first, second):
+        np.testing.assert_allclose(rating.evidence.heatmap, live[rating.time].heatmap.ravel(), rtol=1e-5)
     lines = captured.out.splitlines()
     begin = max(0.0, first.time - 6)
     assert lines[1] == f"1 of 6: song.wav, 0:{begin:04.1f} to 0:{first.time:04.1f}"
@@ -95,7 +95,7 @@ def test_answers_are_kept_with_what_was_heard_at_the_moments_asked_about(
 
 def test_no_more_is_asked_than_was_wanted(song: Path, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer(monkeypatch, "0.1 0\n0.2 0\n0.3 0\n", str(song), "--model", bundle, "--count", "2") == 0
-    assert [each.valence for each in kept()] == [0.1, 0.2]
+    assert [rating.valence for rating in stored()] == [0.1, 0.2]
 
 
 def test_a_moment_is_skipped_and_heard_again_and_the_end_is_when_it_is_said(
@@ -104,11 +104,11 @@ def test_a_moment_is_skipped_and_heard_again_and_the_end_is_when_it_is_said(
     assert answer(monkeypatch, "r\nS\nr\n0.1 0.2\nq\n0.3 0.3\n", str(song), "--model", bundle) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    [rated] = kept()
+    [rating] = stored()
     asked = [line for line in captured.out.splitlines() if " of 6: " in line]
     assert [line[0] for line in asked] == ["1", "1", "2"]
     assert len(set(asked)) == 3
-    assert asked[1].endswith(f"0:{rated.time:04.1f}")  # the one that was not skipped
+    assert asked[1].endswith(f"0:{rating.time:04.1f}")  # the one that was not skipped
 
 
 def test_when_everything_was_asked_it_ends(
@@ -127,13 +127,13 @@ def test_what_is_no_answer_is_said_in_one_line_and_asked_again(
     endless = "x" * 2500  # is taken in three parts
     assert answer(monkeypatch, "\n".join([*lines, endless, "0.5 0.5\n"]), str(song), "--model", bundle) == 0
     assert capsys.readouterr().err.splitlines() == [f"valaro: {HINT}, such as: 0.5 -0.2"] * (len(lines) + 3)
-    assert [each.valence for each in kept()] == [0.5]
+    assert [rating.valence for rating in stored()] == [0.5]
 
 
 def test_bytes_that_are_no_text_are_no_answer(song: Path, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe\n0.5 0.5\n"), encoding="utf-8"))
     assert run(["calibrate", str(song), "--listener", "ana", "--silent", "--model", bundle]) == 0
-    assert len(kept()) == 1
+    assert len(stored()) == 1
 
 
 @pytest.mark.parametrize("word", ["y", "r"])
@@ -142,13 +142,13 @@ def test_answers_without_end_are_no_answer(
 ) -> None:
     assert answer(monkeypatch, "0.5 0.5\n" + f"{word}\n" * 1000, str(song), "--model", bundle) == 2
     assert "20 answers, and none is a rating" in capsys.readouterr().err.splitlines()[-1]
-    assert len(kept()) == 1  # what was said before is kept
+    assert len(stored()) == 1  # what was said before is kept
 
 
 def test_without_a_terminal_nobody_answers(song: Path, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert run(["calibrate", str(song), "--listener", "ana", "--silent", "--model", bundle]) == 0
-    assert kept() == []
+    assert stored() == []
 
 
 def test_what_is_known_already_changes_what_is_asked(
@@ -183,7 +183,7 @@ def test_the_built_in_piece_is_there_when_nothing_is_named(
 ) -> None:
     assert answer(monkeypatch, "0.5 0.5\n", "--model", bundle, "--decoder", "aeg") == 0
     assert "1 of 6: the built-in piece, 0:" in capsys.readouterr().out
-    assert len(kept()) == 1
+    assert len(stored()) == 1
 
 
 def test_a_folder_is_heard_whole_but_for_what_is_no_music(
@@ -197,17 +197,17 @@ def test_a_folder_is_heard_whole_but_for_what_is_no_music(
     (folder / "broken.mp3").write_bytes(b"dear diary")
     assert answer(monkeypatch, "0.5 0.5\n", str(home / "music"), "--model", bundle) == 0
     captured = capsys.readouterr()
-    said = one_line(captured.err)
-    assert "broken.mp3: is not a sound file" in said
-    assert "it is left out" in said
+    message = one_line(captured.err)
+    assert "broken.mp3: is not a sound file" in message
+    assert "it is left out" in message
     assert "1 of 6: song.WAV, " in captured.out
 
 
 def test_of_a_large_folder_some_are_heard_from_all_over_it(home: Path, capsys: Captured) -> None:
-    for number in range(3 * MOST_FILES):
+    for number in range(3 * MAX_FILES):
         soundfile.write(home / f"{number:03}.wav", np.zeros(8000), 8000)
-    names = [Path(each).name for each in _pieces([home])]
-    assert names == [f"{number:03}.wav" for number in range(0, 3 * MOST_FILES, 3)]
+    names = [Path(path).name for path in _pieces([home])]
+    assert names == [f"{number:03}.wav" for number in range(0, 3 * MAX_FILES, 3)]
     assert one_line(capsys.readouterr().err) == "valaro: 30 of 90 files are heard, spread over all of them\n"
 
 
@@ -216,7 +216,7 @@ def test_a_file_that_was_named_twice_is_heard_once(song: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (["--count", "0"], "--count must be from 1 to 20, not 0"),
         (["--count", "21"], "--count must be from 1 to 20, not 21"),
@@ -235,17 +235,17 @@ def test_a_file_that_was_named_twice_is_heard_once(song: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line(
-    home: Path, song: Path, bundle: str, change: list[str], said: str, capsys: Captured
+    home: Path, song: Path, bundle: str, change: list[str], message: str, capsys: Captured
 ) -> None:
     (home / "empty").mkdir()
     (home / "diary.wav").write_text("dear diary")
     soundfile.write(home / "quiet.wav", np.zeros(20 * RATE), RATE)
     soundfile.write(home / "short.wav", soundfile.read(song, frames=4 * RATE)[0], RATE)
-    change = [each.format(home=home) for each in change]
+    change = [argument.format(home=home) for argument in change]
     music = [] if not change[0].startswith("--") else [str(song)]
     assert run(["calibrate", *music, "--listener", "ana", "--silent", "--model", bundle, *change]) == 2
     captured = capsys.readouterr()
-    assert said in one_line(captured.err)
+    assert message in one_line(captured.err)
     assert captured.out == ""
     with Listeners() as store:
         assert store.names() == {}
@@ -282,7 +282,7 @@ def test_without_an_audio_output_it_says_what_to_listen_to(song: Path, bundle: s
     assert done.returncode == 0, done.stderr
     assert "listen elsewhere, to what is named here" in one_line(done.stderr)
     assert "1 of 1: song.wav, 0:" in done.stdout
-    assert len(kept()) == 1
+    assert len(stored()) == 1
 
 
 def test_the_moment_is_played(home: Path, song: Path, bundle: str) -> None:
@@ -299,16 +299,16 @@ def test_the_moment_is_played(home: Path, song: Path, bundle: str) -> None:
                 recorder.terminate()
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    [rated] = kept()
-    played = excerpt(AudioFile(song), rated.time)[:, 0]
+    [rating] = stored()
+    played = excerpt(AudioFile(song), rating.time)[:, 0]
     data = recorded.read_bytes()
-    heard = np.frombuffer(data[: len(data) // 4 * 4], dtype="<f4")
+    recording = np.frombuffer(data[: len(data) // 4 * 4], dtype="<f4")
     # In parts, for a busy machine may stutter between them: each is there as it was, at its own level.
     parts = np.split(played, 12)
-    assert sum(found(part, heard) for part in parts) >= 8
+    assert sum(contains(part, recording) for part in parts) >= 8
 
 
-def found(part: np.ndarray, heard: np.ndarray) -> bool:
-    size = 1 << (len(heard) + len(part)).bit_length()
-    correlation = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(part, size)), size)
+def contains(part: np.ndarray, recording: np.ndarray) -> bool:
+    size = 1 << (len(recording) + len(part)).bit_length()
+    correlation = np.fft.irfft(np.fft.rfft(recording, size) * np.conj(np.fft.rfft(part, size)), size)
     return bool(correlation.max() > 0.9 * float(part @ part))

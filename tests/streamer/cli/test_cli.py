@@ -154,23 +154,23 @@ def test_a_folder_where_not_even_root_can_make_the_model_is_refused_before_the_t
 def test_an_unresolvable_host_is_one_line_and_the_show_goes_on(bundle: Path, capsys: Captured) -> None:
     host = "no-such-host.invalid:9000"
     assert run(["demo", "--seconds", "1", "--osc", host, "--model", str(bundle), "--no-display"]) == 0
-    told = capsys.readouterr().err.splitlines()
-    assert [line for line in told if host in line] == [
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if host in line] == [
         f"valaro: OSC {host}: the host cannot be found, check its name; sending goes on"
     ]
-    assert "sent 2 emissions" in told[-1]
+    assert "sent 2 emissions" in lines[-1]
 
 
 def test_analyze_gives_the_numbers_of_live(song: Path, bundle: Path, capsys: Captured) -> None:
     assert run(["analyze", str(song), "--model", str(bundle)]) == 0
-    found = records(capsys.readouterr().out)
-    assert all(list(record) == FIELDS for record in found)
+    emissions = records(capsys.readouterr().out)
+    assert all(list(record) == FIELDS for record in emissions)
     sound, rate = soundfile.read(song, dtype="float32")
     engine = Engine(load_bundle(bundle), rate)
     sound = sound.astype(np.float32)
     live = [affect for block in np.array_split(sound, 137) for affect in engine.push(block)] + engine.finish()
-    assert len(found) == len(live) == 6
-    for record, affect in zip(found, live, strict=True):
+    assert len(emissions) == len(live) == 6
+    for record, affect in zip(emissions, live, strict=True):
         assert record["file"] == str(song)
         assert record["time"] == affect.time
         assert np.array(record["heatmap"]) == pytest.approx(affect.heatmap, abs=1e-6)
@@ -179,15 +179,15 @@ def test_analyze_gives_the_numbers_of_live(song: Path, bundle: Path, capsys: Cap
 
 
 def test_each_decoder_can_be_asked_alone(song: Path, capsys: Captured) -> None:
-    said = {}
+    heatmaps = {}
     for decoder in ("fusion", "aeg", "crf", "lstm"):
         assert run(["analyze", str(song), "--decoder", decoder]) == 0
-        said[decoder] = np.array([record["heatmap"] for record in records(capsys.readouterr().out)])
-        assert said[decoder].sum(axis=(1, 2)) == pytest.approx(1.0)
-    assert len({heatmaps.tobytes() for heatmaps in said.values()}) == len(said)
+        heatmaps[decoder] = np.array([record["heatmap"] for record in records(capsys.readouterr().out)])
+        assert heatmaps[decoder].sum(axis=(1, 2)) == pytest.approx(1.0)
+    assert len({array.tobytes() for array in heatmaps.values()}) == len(heatmaps)
     assert run(["analyze", str(song)]) == 0
     plain = np.array([record["heatmap"] for record in records(capsys.readouterr().out)])
-    assert np.array_equal(plain, said["fusion"])  # the default
+    assert np.array_equal(plain, heatmaps["fusion"])  # the default
 
 
 @pytest.mark.parametrize("command", [["analyze", "song"], ["demo", "--seconds", "1"], ["listen", "--file", "song"]])
@@ -210,14 +210,14 @@ def test_the_config_says_what_noise_may_do(tmp_path: Path, capsys: Captured) -> 
     arguments = ["listen", "--file", str(tmp_path / "song.wav"), "--config", str(config), "--no-display"]
     assert run([*arguments, "--record", str(record)]) == 0
     capsys.readouterr()
-    heard = np.array([each["heatmap"] for each in records(record.read_text())])
+    heatmaps = np.array([emission["heatmap"] for emission in records(record.read_text())])
     expected = {}
     for policy in POLICIES:
         engine = Engine(load_bundle(), RATE, policy=policy)
         expected[policy] = np.array([affect.heatmap for affect in engine.push(sound) + engine.finish()])
-    assert heard == pytest.approx(expected["hold"], abs=1e-6)
-    for other in ("drift", "pass"):
-        assert np.abs(heard[-1] - expected[other][-1]).sum() > 0.01
+    assert heatmaps == pytest.approx(expected["hold"], abs=1e-6)
+    for policy in ("drift", "pass"):
+        assert np.abs(heatmaps[-1] - expected[policy][-1]).sum() > 0.01
     assert run([*arguments, "--policy", "dance"]) == 2
     assert "--policy 'dance': choose drift, hold or pass" in one_line(capsys.readouterr().err)
 
@@ -228,15 +228,15 @@ def test_csv_and_npz_say_the_same(song: Path, bundle: Path, tmp_path: Path, caps
         assert run(["analyze", str(song), "--model", str(bundle), "--format", form, "--output", str(out)]) == 0
     assert capsys.readouterr().out == ""
     assert sorted(path.name for path in out.iterdir()) == ["song.wav.csv", "song.wav.jsonl", "song.wav.npz"]
-    found = records((out / "song.wav.jsonl").read_text())
+    emissions = records((out / "song.wav.jsonl").read_text())
     with np.load(out / "song.wav.npz", allow_pickle=False) as arrays:
-        assert arrays["heatmap"].tolist() == [record["heatmap"] for record in found]
+        assert arrays["heatmap"].tolist() == [record["heatmap"] for record in emissions]
         assert arrays["covariance"].shape == (6, 2, 2)
-        assert arrays["activity"].tolist() == [record["activity"] for record in found]
+        assert arrays["activity"].tolist() == [record["activity"] for record in emissions]
         assert str(arrays["path"]) == str(song)
     rows = list(csv.DictReader((out / "song.wav.csv").open()))
-    assert [float(row["valence"]) for row in rows] == [record["valence"] for record in found]
-    assert [float(row["h13"]) for row in rows] == [record["heatmap"][1][2] for record in found]
+    assert [float(row["valence"]) for row in rows] == [record["valence"] for record in emissions]
+    assert [float(row["h13"]) for row in rows] == [record["heatmap"][1][2] for record in emissions]
     assert run(["analyze", str(song), str(song), "--model", str(bundle), "--format", "csv"]) == 0
     lines = list(csv.reader(io.StringIO(capsys.readouterr().out)))
     assert len(lines) == 13  # one header for both
@@ -362,11 +362,11 @@ def test_demo_prints_sends_and_records_the_same(bundle: Path, tmp_path: Path) ->
         packets = [receiver.recv(65536) for _ in range(3)]
     assert len(done.stdout.splitlines()) == 3
     assert "sent 3 emissions, lost nothing" in one_line(done.stderr)
-    found = records(recording.read_text())
-    assert [record["time"] for record in found] == [0.5, 1.0, 1.5]
-    assert [list(record) for record in found] == [[*FIELDS[1:], "sent"]] * 3
-    for packet, record in zip(packets, found, strict=True):
-        messages = {each.address: each.params for each in OscBundle(packet) if isinstance(each, OscMessage)}
+    emissions = records(recording.read_text())
+    assert [record["time"] for record in emissions] == [0.5, 1.0, 1.5]
+    assert [list(record) for record in emissions] == [[*FIELDS[1:], "sent"]] * 3
+    for packet, record in zip(packets, emissions, strict=True):
+        messages = {message.address: message.params for message in OscBundle(packet) if isinstance(message, OscMessage)}
         assert messages["/valaro/time"] == [record["time"]]
         assert messages["/valaro/va"] == pytest.approx([record["valence"], record["arousal"]], abs=1e-6)
 
@@ -379,14 +379,14 @@ def test_a_file_is_heard_to_its_end_and_a_replay_repeats_it(
     assert capsys.readouterr().out == ""
     assert run(["analyze", str(song), "--model", str(bundle)]) == 0
     analyzed = records(capsys.readouterr().out)
-    heard = records(first.read_text())
-    paces = [record.pop("sent") for record in heard]
+    sent = records(first.read_text())
+    paces = [record.pop("sent") for record in sent]
     assert paces == sorted(paces)
-    assert [{"file": str(song)} | record for record in heard] == analyzed
+    assert [{"file": str(song)} | record for record in sent] == analyzed
     assert run(["listen", "--replay", str(first), "--record", str(second)]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(heard)
+    assert len(capsys.readouterr().out.splitlines()) == len(sent)
     again = records(second.read_text())
-    assert [{name: value for name, value in record.items() if name != "sent"} for record in again] == heard
+    assert [{name: value for name, value in record.items() if name != "sent"} for record in again] == sent
     assert run(["listen", "--replay", str(first), "--record", str(second)]) == 2
     assert "exists already" in one_line(capsys.readouterr().err)
 
@@ -576,5 +576,5 @@ def test_an_evaluation_of_a_part_stands_alone(option: str, tmp_path: Path, capsy
     assert run(["evaluate", "--data", str(tmp_path), option, "--components"]) == 2
     assert f"{option} stands alone" in one_line(capsys.readouterr().err)
     assert run(["evaluate", "--data", str(tmp_path), option]) == 2
-    said = capsys.readouterr().err
-    assert str(tmp_path) in said or "install espeak-ng" in said
+    stderr = capsys.readouterr().err
+    assert str(tmp_path) in stderr or "install espeak-ng" in stderr

@@ -143,7 +143,7 @@ def test_the_last_emission_of_a_file_can_be_rated(song: str, bundle: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"at": "7"}, "ends at 6.45 s: --at must lie before"),
         ({"at": "0.3"}, "nothing was heard yet at 0.3 s"),
@@ -158,10 +158,12 @@ def test_the_last_emission_of_a_file_can_be_rated(song: str, bundle: str) -> Non
         ({"name": "a\nb"}, "printable"),
     ],
 )
-def test_no_such_rating_is_taken(song: str, bundle: str, change: dict[str, str], said: str, capsys: Captured) -> None:
+def test_no_such_rating_is_taken(
+    song: str, bundle: str, change: dict[str, str], message: str, capsys: Captured
+) -> None:
     assert run(rating(song, bundle, **change)) == 2
     captured = capsys.readouterr()
-    assert said in one_line(captured.err)
+    assert message in one_line(captured.err)
     assert captured.out == ""
     with Listeners() as store:
         assert store.names() == {}
@@ -205,11 +207,11 @@ def test_show_says_what_is_known(capsys: Captured) -> None:
         [first, *_] = store.ratings("[red]ana")
     assert run(["listeners", "show", "[red]ana"]) == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for words in (
+    for text_part in (
         *("[red]ana", "ratings 2", "taken back 1", "by way of osc 2", "valence +0.38, arousal -0.25"),
         *(f"first {first.at:%Y-%m-%d}", "where Valaro heard"),
     ):
-        assert words in text
+        assert text_part in text
 
 
 def test_the_newest_rating_is_taken_back_and_then_the_one_before_it(capsys: Captured) -> None:
@@ -251,12 +253,12 @@ def test_forgetting_is_asked_about(answer: str, left: int, monkeypatch: pytest.M
 def test_forgetting_for_good(capsys: Captured) -> None:
     with Listeners() as store:
         added(store, "ana")
-    kept = default_path().with_name(f"{default_path().name}.damaged-2024")
-    kept.touch()
+    damaged = default_path().with_name(f"{default_path().name}.damaged-2024")
+    damaged.touch()
     assert run(["listeners", "forget", "ana", "--yes"]) == 0
     captured = capsys.readouterr()
     assert captured.out == "ana is forgotten: 1 rating deleted\n"
-    assert str(kept) in one_line(captured.err)
+    assert str(damaged) in one_line(captured.err)
     assert b"ana" not in default_path().read_bytes()
 
 

@@ -51,9 +51,9 @@ name = "NAME"
 def receivers() -> Iterator[list[socket.socket]]:
     with ExitStack() as stack:
         opened = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(4)]
-        for each in opened:
-            each.bind(("127.0.0.1", 0))
-            each.settimeout(PATIENCE)
+        for receiver in opened:
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(PATIENCE)
         yield opened
 
 
@@ -63,7 +63,7 @@ def plain(receiver: socket.socket) -> tuple[str, Any]:
 
 
 def in_bundle(receiver: socket.socket) -> set[str]:
-    return {each.address for each in OscBundle(receiver.recv(65536)) if isinstance(each, OscMessage)}
+    return {message.address for message in OscBundle(receiver.recv(65536)) if isinstance(message, OscMessage)}
 
 
 def test_one_command_feeds_all_that_it_was_asked_for(
@@ -71,22 +71,26 @@ def test_one_command_feeds_all_that_it_was_asked_for(
 ) -> None:
     pytest.importorskip("zeroconf")
     mapped, cells, one, other = receivers
-    show, config, said, printed = (tmp_path / name for name in ("show.jsonl", "show.toml", "said", "printed"))
+    show, config, log, printed = (tmp_path / name for name in ("show.jsonl", "show.toml", "said", "printed"))
     two = [replace(neutral(0.5, level=0.25), valence=-1.0), replace(neutral(1.0, level=0.75), valence=1.0)]
-    show.write_text("".join(json.dumps(each.record()) + "\n" for each in two))
-    words = {"MAPPED": mapped.getsockname()[1], "CELLS": cells.getsockname()[1], "NAME": f"Valaro {uuid.uuid4().hex}"}
+    show.write_text("".join(json.dumps(affect.record()) + "\n" for affect in two))
+    substitutions = {
+        "MAPPED": mapped.getsockname()[1],
+        "CELLS": cells.getsockname()[1],
+        "NAME": f"Valaro {uuid.uuid4().hex}",
+    }
     text = CONFIG
-    for word, value in words.items():
+    for word, value in substitutions.items():
         text = text.replace(word, str(value))
     config.write_text(text)
     command = [sys.executable, "-m", "valaro.streamer", "replay", str(show), "--loop", "--no-display"]
     command += ["--config", str(config), "--osc-messages"]
-    for each in (one, other):
-        command += ["--osc", f"127.0.0.1:{each.getsockname()[1]}"]
-    with said.open("w") as errors, subprocess.Popen(command, stderr=errors, env=jack.env) as running:
+    for receiver in (one, other):
+        command += ["--osc", f"127.0.0.1:{receiver.getsockname()[1]}"]
+    with log.open("w") as errors, subprocess.Popen(command, stderr=errors, env=jack.env) as running:
         try:
-            for each in (one, other):
-                assert {plain(each)[0] for _ in TAGS} == set(TAGS)
+            for receiver in (one, other):
+                assert {plain(receiver)[0] for _ in TAGS} == set(TAGS)
             assert in_bundle(cells) <= {f"/valaro/cell/{a}/{v}" for a in range(11) for v in range(11)}
             seen: set[float] = set()
             while not any(0.25 * 255 < value < 0.75 * 255 for value in seen):  # between the two emissions
@@ -97,12 +101,14 @@ def test_one_command_feeds_all_that_it_was_asked_for(
             with jack.receiver("synth", printed) as port:
                 jack.connect("Valaro:stage", port)
                 wait_for(lambda: {bytes([0xB2, 20, 0]), bytes([0xB2, 20, 127])} <= set(received(printed)))
-                assert {each[:2] for each in received(printed)} == {bytes([0xB2, 20])}  # the rest stays as it is
-            url = re.findall(r"OSCQuery on (\S+)", said.read_text())[0]
+                assert {midi_message[:2] for midi_message in received(printed)} == {
+                    bytes([0xB2, 20])
+                }  # the rest stays as it is
+            url = re.findall(r"OSCQuery on (\S+)", log.read_text())[0]
             with urlopen(f"{url}valaro/level?VALUE", timeout=PATIENCE) as answer:
                 assert json.load(answer)["VALUE"] in ([0.25], [0.75])
             running.send_signal(signal.SIGINT)
             assert running.wait(PATIENCE) == 0
         finally:
             running.kill()
-    assert re.search(r"sent \d+ emissions\n$", said.read_text()), said.read_text()
+    assert re.search(r"sent \d+ emissions\n$", log.read_text()), log.read_text()

@@ -45,10 +45,10 @@ def osc(receiver: socket.socket) -> list[str]:
 
 def bundle(receiver: socket.socket) -> dict[str, list[Any]]:
     packet = receiver.recv(65536)
-    return {each.address: each.params for each in OscBundle(packet) if isinstance(each, OscMessage)}
+    return {message.address: message.params for message in OscBundle(packet) if isinstance(message, OscMessage)}
 
 
-def told(text: str) -> str:
+def one_line(text: str) -> str:
     assert text.startswith("valaro: ")
     assert text.count("\n") == 1
     assert "Traceback" not in text
@@ -58,7 +58,7 @@ def told(text: str) -> str:
 def test_a_show_is_sent_again_to_the_end(recording: Path, receiver: socket.socket) -> None:
     command = [*COMMAND, str(recording), "--speed", "1000", *osc(receiver)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert (done.returncode, told(done.stderr)) == (0, "valaro: sent 5 emissions\n")
+    assert (done.returncode, one_line(done.stderr)) == (0, "valaro: sent 5 emissions\n")
     assert len(done.stdout.splitlines()) == 5
     for k in range(1, 6):
         messages = bundle(receiver)
@@ -71,11 +71,11 @@ def test_plain_messages_and_no_display(recording: Path, receiver: socket.socket)
     command = [*COMMAND, str(recording), "--speed", "100", *osc(receiver), "--osc-messages", "--no-display"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout) == (0, "")
-    found = []
-    while len(found) < 5:
+    times = []
+    while len(times) < 5:
         message = OscMessage(receiver.recv(65536))
-        found += message.params if message.address == "/valaro/time" else []
-    assert found == [0.5, 1.0, 1.5, 2.0, 2.5]
+        times += message.params if message.address == "/valaro/time" else []
+    assert times == [0.5, 1.0, 1.5, 2.0, 2.5]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -90,7 +90,7 @@ def test_a_loop_goes_on_until_ctrl_c(recording: Path, receiver: socket.socket, n
             running.kill()
     assert times == ([0.5, 1.0, 1.5, 2.0, 2.5] * 3)[:12]
     assert running.returncode == 0
-    assert int(told(err).split()[2]) >= 12
+    assert int(one_line(err).split()[2]) >= 12
 
 
 def test_a_recording_that_a_crash_cut_off_plays_without_its_last_line(recording: Path, receiver: socket.socket) -> None:
@@ -108,7 +108,7 @@ def test_a_bad_line_ends_it_with_its_number(recording: Path, capsys: Captured) -
     recording.write_text("\n".join([*lines[:2], "scribble", *lines[2:]]) + "\n")
     assert run(["replay", str(recording), "--speed", "1000"]) == 2
     captured = capsys.readouterr()
-    assert f"{recording}, line 3" in told(captured.err)
+    assert f"{recording}, line 3" in one_line(captured.err)
     assert len(captured.out.splitlines()) == 2
 
 
@@ -119,7 +119,7 @@ def test_the_config_that_a_show_was_recorded_with_plays_it_again(
     config = recording.with_name("show.toml")
     config.write_text(f'record = "{recording.name}"\n[[osc]]\nto = "127.0.0.1:{receiver.getsockname()[1]}"\n')
     assert run(["replay", str(recording), "--speed", "1000", "--no-display", "--config", str(config)]) == 0
-    assert told(capsys.readouterr().err) == "valaro: sent 5 emissions\n"
+    assert one_line(capsys.readouterr().err) == "valaro: sent 5 emissions\n"
     assert [bundle(receiver)["/valaro/time"] for _ in range(5)] == [[0.5], [1.0], [1.5], [2.0], [2.5]]
     assert recording.read_bytes() == before
 
@@ -127,8 +127,8 @@ def test_the_config_that_a_show_was_recorded_with_plays_it_again(
 def test_what_was_still_to_go_out_later_is_told(recording: Path, receiver: socket.socket, capsys: Captured) -> None:
     command = ["replay", str(recording), "--speed", "1000", "--no-display", "--offset", "30", *osc(receiver)]
     assert run(command) == 0
-    said = told(capsys.readouterr().err)
-    assert said == "valaro: sent 5 emissions, lost 5 emissions that were to go out later\n"
+    stderr = one_line(capsys.readouterr().err)
+    assert stderr == "valaro: sent 5 emissions, lost 5 emissions that were to go out later\n"
 
 
 def test_status_counts_what_is_replayed_and_what_nobody_took(recording: Path) -> None:
@@ -176,5 +176,5 @@ def test_bad_input_is_one_line_and_code_2(arguments: list[str], recording: Path,
     given = [str(recording) if argument == "FILE" else argument for argument in arguments]
     assert run(["replay", *given]) == 2
     captured = capsys.readouterr()
-    told(captured.err)
+    one_line(captured.err)
     assert captured.out == ""

@@ -42,7 +42,7 @@ def config(path: Path, text: str) -> Path:
 def test_each_channel_goes_out_at_its_own_addresses_and_a_replay_repeats_it(
     band: Path, bundle: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    shown, heard = tmp_path / "show.jsonl", []
+    shown, contents = tmp_path / "show.jsonl", []
     for command in (
         ["listen", "--file", str(band), "--separate", "--model", str(bundle), "--record", str(shown)],
         ["replay", str(shown), "--speed", "100"],
@@ -51,23 +51,25 @@ def test_each_channel_goes_out_at_its_own_addresses_and_a_replay_repeats_it(
         with oscdump(printed) as port:
             assert run([*command, "--osc", f"127.0.0.1:{port}"]) == 0
             wait_for(lambda printed=printed: len(bundles(printed.read_text())) == 6)
-        heard.append([content for _, content in bundles(printed.read_text())])
+        contents.append([content for _, content in bundles(printed.read_text())])
         captured = capsys.readouterr()
         assert [line.split("valence")[0].split() for line in captured.out.splitlines()] == [
             [time, "channel", str(number)] for time in ("0:00.5", "0:01.0") for number in (1, 2, 3)
         ]
         assert "sent 6 emissions" in captured.err
-    assert heard[0] == heard[1]
-    assert [set(content) for content in heard[0]] == [
+    assert contents[0] == contents[1]
+    assert [set(content) for content in contents[0]] == [
         {address.replace("/valaro/", f"/valaro/{number}/") for address in TAGS}
         for _ in range(2)
         for number in (1, 2, 3)
     ]
     records = [json.loads(line) for line in shown.read_text().splitlines()]
-    assert [(each["time"], each["channel"]) for each in records] == [(t, n) for t in (0.5, 1.0) for n in (1, 2, 3)]
+    assert [(record["time"], record["channel"]) for record in records] == [
+        (t, n) for t in (0.5, 1.0) for n in (1, 2, 3)
+    ]
     assert run(["analyze", str(band), "--separate", "--model", str(bundle)]) == 0
     analysed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [each["heatmap"] for each in analysed] == [each["heatmap"] for each in records]
+    assert [record["heatmap"] for record in analysed] == [record["heatmap"] for record in records]
 
 
 def test_a_config_s_maps_say_which_channel_they_are_of(band: Path, bundle: Path, tmp_path: Path) -> None:
@@ -100,8 +102,8 @@ def test_a_config_s_maps_say_which_channel_they_are_of(band: Path, bundle: Path,
         command = ["listen", "--file", str(band), "--model", str(bundle), "--config", str(settings), "--no-display"]
         assert run(command) == 0
         wait_for(lambda: len(bundles(printed.read_text())) == 6)
-    found = [sorted(content) for _, content in bundles(printed.read_text())]
-    assert found == [["/first", "/layer/1/opacity"], ["/layer/2/opacity"], ["/layer/3/opacity", "/voice"]] * 2
+    addresses = [sorted(content) for _, content in bundles(printed.read_text())]
+    assert addresses == [["/first", "/layer/1/opacity"], ["/layer/2/opacity"], ["/layer/3/opacity", "/voice"]] * 2
 
 
 def test_a_checkpoint_is_gone_on_from_by_as_many_channels_only(
@@ -116,7 +118,7 @@ def test_a_checkpoint_is_gone_on_from_by_as_many_channels_only(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--channels", "2,1,2"], "channel 2 is named twice"),
         (["--channels", "0"], "numbers from 1"),
@@ -126,11 +128,11 @@ def test_a_checkpoint_is_gone_on_from_by_as_many_channels_only(
         (["--replay", "show.jsonl"], "--separate has no say in a replay"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line(arguments: list[str], said: str, capsys: Captured) -> None:
+def test_what_cannot_be_meant_is_one_line(arguments: list[str], message: str, capsys: Captured) -> None:
     assert run(["listen", "--separate", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert said in captured.err
+    assert message in captured.err
     assert captured.err.count("\n") == 1
 
 
