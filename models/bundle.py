@@ -87,6 +87,9 @@ class Bundle:
     card: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in self.others:
+            if name in (FUSION, *_OWN) or not _PLAIN_NAME.fullmatch(name):
+                raise ValueError(f"a decoder of another package named {name}")
         for name, pool in self.pools.items():
             if absent := set(pool.names) - {*self._own_decoders, *self.others}:
                 raise ValueError(f"pool {name} names decoders that are not there: {', '.join(sorted(absent))}")
@@ -118,6 +121,8 @@ class Bundle:
                 made[name] = make(weights)
             except PluginError as fault:
                 missing[name] = str(fault)
+            except (KeyError, ValueError, TypeError, IndexError) as fault:  # one of Valaro's own kinds
+                missing[name] = f"what the bundle holds of it does not fit together ({_plain(fault)})"
         return made, missing
 
     @property
@@ -280,7 +285,7 @@ def _decoder_table(manifest: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any
 
 
 def _weights(root: Path, manifest: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> Weights:
-    if not _PLAIN_NAME.fullmatch(name) or name == FUSION or (name in _OWN and entry["kind"] != name):
+    if name in _OWN and entry["kind"] != name:
         raise ValueError(f"a decoder named {name} of the kind {entry['kind']}")
     arrays: dict[str, NDArray[Any]] = {}
     files: dict[str, bytes] = {}

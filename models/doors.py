@@ -3,12 +3,15 @@
 Valaro's own come in by the same doors. Only what is asked for is loaded.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
 from .errors import PluginError
+
+log = logging.getLogger(__name__)
 
 SOURCES, SINKS, DECODERS = "valaro.sources", "valaro.sinks", "valaro.decoders"
 DOORS = (SOURCES, SINKS, DECODERS)
@@ -53,9 +56,9 @@ def kind_of(door: str) -> str:
 def listed(door: str) -> list[Plugin]:
     """All plugins of a door by name, Valaro's own first; nothing of them is imported."""
     plugins: dict[tuple[str, str], Plugin] = {}
-    for entry in metadata.entry_points(group=door):
-        package = _canonical(entry.dist.name) if entry.dist is not None else "unknown"
-        version = entry.dist.version if entry.dist is not None else ""
+    for entry in _entry_points(door):
+        package = _canonical((entry.dist.name if entry.dist is not None else None) or "unknown")
+        version = (entry.dist.version if entry.dist is not None else None) or ""
         plugins.setdefault((entry.name, package), Plugin(door, entry.name, package, version, entry.value))
     first: dict[str, str] = {}
     result = []
@@ -63,6 +66,20 @@ def listed(door: str) -> list[Plugin]:
         taken = first.setdefault(plugin.name, plugin.package)
         result.append(plugin if taken == plugin.package else replace(plugin, shadowed_by=taken))
     return result
+
+
+def _entry_points(door: str) -> list[metadata.EntryPoint]:
+    """Those of all packages; one whose metadata cannot be read is left out, and so is nobody else."""
+    try:
+        return list(metadata.entry_points(group=door))
+    except Exception:  # noqa: BLE001  a broken line of one package fails all of them
+        entries: list[metadata.EntryPoint] = []
+        for package in metadata.distributions():
+            try:
+                entries += package.entry_points.select(group=door)
+            except Exception as fault:  # noqa: BLE001  this one's
+                log.warning("the plugins of %s cannot be read: %s", package.metadata["Name"], words(fault))
+        return entries
 
 
 def load(plugin: Plugin) -> Callable[..., Any]:
@@ -86,6 +103,8 @@ def load(plugin: Plugin) -> Callable[..., Any]:
 
 def target(plugin: Plugin) -> Any:
     """What a plugin names, imported; whatever that raises passes through."""
+    if not metadata.EntryPoint.pattern.match(plugin.value):
+        raise PluginError(f"{plugin.value!r} names no object of a module")
     return metadata.EntryPoint(plugin.name, plugin.value, plugin.door).load()
 
 

@@ -87,4 +87,4 @@ def test_without_its_package_the_bundle_is_heard_by_the_rest(programs: Path, whe
     bare = fresh_environment(tmp_path / "bare", wheel_path)
     shown = run(bare, tmp_path, "valaro", "demo", "--seconds", "1", "--no-display", "--model", "new")
     assert shown.count("the decoder brightness is left out, and its weight goes to the others") == 1
-    assert "lost 1 decoders that no installed package brings" in shown
+    assert "lost 1 decoders that could not be had" in shown

@@ -5,6 +5,7 @@ The kind is looked for at the door ``valaro.decoders``. What the entry point nam
 :class:`Weights`, and returns a :class:`~valaro.models.decoders.base.Decoder`.
 """
 
+import copy
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,7 +75,8 @@ class GuardedDecoder:
     """Another package's decoder, which may raise, give no heatmap or write into what it is given.
 
     Whenever it does, its heatmap says nothing (all cells alike), its state stays, and ``faults`` counts it; the first
-    of a row is logged. The evidence is lent to it for reading only.
+    of a row is logged. The evidence is lent to it for reading only, and of its state it gets a copy: what a step
+    changes in place is nobody else's.
     """
 
     def __init__(self, plugin: Plugin, decoder: Decoder[Any]) -> None:
@@ -85,16 +87,18 @@ class GuardedDecoder:
         self._first = decoder.init()
 
     def init(self) -> Any:
-        """Its state before any sound, asked for once."""
-        return self._first
+        """Its state before any sound."""
+        return copy.deepcopy(self._first)
 
     def step(self, state: Any, evidence: Evidence) -> tuple[Any, NDArray[np.float64]]:
         """Take one emission; the log heatmap (121,) is finite, and normalised here."""
         try:
-            new, log_heatmap = self._decoder.step(state, Evidence(*map(_read_only, evidence)))
+            new, log_heatmap = self._decoder.step(copy.deepcopy(state), Evidence(*map(_read_only, evidence)))
             log_heatmap = np.array(log_heatmap, dtype=np.float64)
             if log_heatmap.shape != (CELLS,):
                 raise ValueError(f"a log heatmap of shape {log_heatmap.shape}, and not ({CELLS},)")
+            with np.errstate(all="ignore"):
+                log_heatmap = normalised(log_heatmap)
             if not np.isfinite(log_heatmap).all():
                 raise ValueError("a log heatmap that is not finite")
         except KeyboardInterrupt:
@@ -106,7 +110,7 @@ class GuardedDecoder:
             self._failing = True
             return state, UNIFORM
         self._failing = False
-        return new, normalised(log_heatmap)
+        return new, log_heatmap
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -58,7 +58,8 @@ def _live(settings: Settings) -> str:
             listening = outputs.audio_recorder = AudioRecorder(
                 engine, settings.save_audio, source.rate, source.channels
             )
-        sinks = outputs.open(f"{source.name}{heard_as}", lambda: session.stop())  # noqa: PLW0108  there is none yet
+        stopping = _Stopping()
+        sinks = outputs.open(f"{source.name}{heard_as}", stopping.stop)
         upkeep = upkeep_sinks(
             engine,
             Facts(bundle, settings.model, f"{settings.decoder}{_of(heard_as)}", source.rate),
@@ -71,8 +72,9 @@ def _live(settings: Settings) -> str:
             stack.callback(sink.close)
         sinks += upkeep
         if settings.seconds is not None:
-            sinks.append(_Until(settings.seconds, lambda: session))
+            sinks.append(_Until(settings.seconds, stopping.stop))
         session = Session(source, listening, sinks)
+        stopping.reach(session)
         outputs.counters = lambda: session.counters
         outputs.losses_of_sound = lambda: losses_of_sound(session, source.rate)
         with stop_on_signals(session):
@@ -110,7 +112,7 @@ def open_source(wanted: Input) -> "Source":
         There is no such device, file or plugin, or it cannot be used.
     """
     if wanted.kind == "plugin":
-        from .isolation import SteadySource
+        from .steady_source import SteadySource
 
         return SteadySource(plugins.find(SOURCES, str(wanted.name)), wanted.table)
     if wanted.kind == "file":
@@ -152,17 +154,37 @@ def _of(heard_as: str) -> str:
     return heard_as.replace(", channels", " of channels", 1)
 
 
+class _Stopping:
+    """Asks the session to end, also before there is one."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._session: Stoppable | None = None
+
+    def reach(self, session: Stoppable) -> None:
+        """From here on it is there."""
+        self._session = session
+        if self._asked:
+            session.stop()
+
+    def stop(self) -> None:
+        """Ask; returns at once."""
+        self._asked = True
+        if self._session is not None:
+            self._session.stop()
+
+
 class _Until:
     """A sink that ends the session once so much of the stream has been heard."""
 
-    def __init__(self, seconds: float, running: Callable[[], Stoppable]) -> None:
+    def __init__(self, seconds: float, stop: Callable[[], None]) -> None:
         self._seconds = seconds
-        self._running = running
+        self._stop = stop
 
     def send(self, affect: "Affect") -> None:
         """Look at the stream's time."""
         if affect.time >= self._seconds:
-            self._running().stop()
+            self._stop()
 
     def close(self) -> None:
         """Nothing to release."""

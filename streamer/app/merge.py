@@ -34,12 +34,24 @@ SLOWEST_REPLAY, FASTEST_REPLAY = 0.1, 1000.0  # times the show's own pace
 
 # What has no say in a replay, which has no sound and learns nothing, in the words of the command line.
 _NO_SAY: dict[Kind, tuple[str, ...]] = {
-    "replay": ("checkpoint", "metrics", "model", "decoder", "policy", "save_audio", "midi_in", "lag", "separate"),
+    "replay": (
+        "channels",
+        "checkpoint",
+        "metrics",
+        "model",
+        "decoder",
+        "policy",
+        "save_audio",
+        "midi_in",
+        "lag",
+        "separate",
+    ),
     "file": ("channels",),
     "plugin": ("channels",),
 }
 # Keys of the file that say something of a sound card, or of a tracker that is left alone for months.
-_OF_LISTENING = ("device", "channels", "separate", "policy", "checkpoint", "metrics", "log", "source")
+_OF_LISTENING = ("device", "channels", "separate", "policy", "checkpoint", "metrics", "source")
+_PASSED_OVER: dict[Kind, tuple[str, ...]] = {"demo": (*_OF_LISTENING, "log"), "replay": _OF_LISTENING}
 
 
 def merge(options: Options, *, demo: bool = False) -> Settings:
@@ -60,9 +72,9 @@ def merge(options: Options, *, demo: bool = False) -> Settings:
     if kind == "device" and options.device is None and config is not None and config.source is not None:
         kind = "plugin"
     for name in _NO_SAY.get(kind, ()):
-        if getattr(options, name) not in (None, "") and getattr(options, name) is not False:
+        if getattr(options, name) is not None and getattr(options, name) is not False:
             raise InputError(f"{_option(name)} has no say in {_A[kind]}: leave it out")
-    pick = _Picker(options, config, () if kind in ("device", "file", "plugin") else _OF_LISTENING)
+    pick = _Picker(options, config, _PASSED_OVER.get(kind, ()))
     settings = Settings(
         input=_input(kind, options, pick),
         osc=_destinations(options, config, demo=demo),
@@ -154,8 +166,11 @@ def _input(kind: Kind, options: Options, pick: _Picker) -> Input:
     if kind == "plugin":
         from .plugins import SOURCES, find
 
+        tables = pick.tables("sources")
+        for name in tables:
+            find(SOURCES, name)  # a table that nobody reads is a misspelt one
         name = find(SOURCES, pick("source")).name
-        return Input("plugin", name, table=pick.tables("sources").get(name, {}))
+        return Input("plugin", name, table=tables.get(name, {}))
     return Input("demo")
 
 
@@ -227,16 +242,25 @@ def _oscquery(port: int | None, config: "Config | None") -> QueryServer | None:
 
 
 def _plugin_sinks(options: Options, config: "Config | None") -> tuple[PluginSink, ...]:
-    """One for each table of the file, each ``--sink NAME`` and each option that is named as a plugin is."""
+    """One for each table of the file and each ``--sink NAME`` or ``--sink NAME=VALUE``."""
     tables = {} if config is None else config.sinks
-    names = dict.fromkeys([*tables, *(options.sink or ()), *options.plugin_values])
+    named = dict(_name_and_value(text) for text in options.sink or ())
+    names = dict.fromkeys([*tables, *named])
     if not names:
         return ()
-    from .plugins import SINKS, find
+    from .plugins import SINKS, VALUE, find
 
-    return tuple(
-        PluginSink(find(SINKS, name).name, tables.get(name, {}), options.plugin_values.get(name)) for name in names
-    )
+    sinks = []
+    for name in names:
+        table = {key: value for key, value in tables.get(name, {}).items() if key != VALUE}
+        value = named.get(name)
+        sinks.append(PluginSink(find(SINKS, name), table, tables.get(name, {}).get(VALUE) if value is None else value))
+    return tuple(sinks)
+
+
+def _name_and_value(text: str) -> tuple[str, str | None]:
+    name, equals, value = text.partition("=")
+    return name, value if equals else None
 
 
 def _policy(named: str | None) -> "Policy":

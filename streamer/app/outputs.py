@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.controls import Controls
 from ..core.protocols import Sink
 from . import plugins
-from .isolation import IsolatedSink, Running
+from .isolation import IsolatedSink, Running, begin_together
 from .plugins import SINKS
 from .settings import Settings
 
@@ -55,10 +55,7 @@ class Outputs:
         self._oscs: list[tuple[Osc, float | None]] = [
             (plugins.own(SINKS, "osc")(**destination.table()), destination.rate) for destination in settings.osc
         ]
-        self._plugins = [
-            IsolatedSink(plugins.find(SINKS, wanted.name), wanted.table, wanted.value)
-            for wanted in settings.plugin_sinks
-        ]
+        self._plugins = [IsolatedSink(wanted.plugin, wanted.table, wanted.value) for wanted in settings.plugin_sinks]
         self._midi: Midi | None = None
         self._midi_in: MidiIn | None = None
         self._osc_in: OscIn | None = None
@@ -83,8 +80,7 @@ class Outputs:
         self._osc_in = self._open_osc_in()
         self._query = self._open_query()
         running = Running(settings, self.controls, self.numbers, self.status, stop)
-        for plugin in self._plugins:
-            plugin.open(running)
+        begin_together(self._plugins, running)
         if settings.record is not None:
             recorder: Recorder = plugins.own(SINKS, "record")(settings.record)
             self._recorder = recorder
@@ -116,7 +112,7 @@ class Outputs:
         counts = [
             (0 if self._scheduler is None else self._scheduler.faults, "times an output"),
             (0 if self._scheduler is None else self._scheduler.unsent, "emissions that were to go out later"),
-            (len(self._missing()), "decoders that no installed package brings"),
+            (len(self._missing()), "decoders that could not be had"),
             (self._decoder_faults(), "times a decoder"),
             (sum(plugin.faults for plugin in self._plugins), "times a plugin"),
             (sum(plugin.skipped for plugin in self._plugins), "emissions that a plugin did not take"),

@@ -17,7 +17,7 @@ from typing import Any
 from ...models.doors import SINKS, SOURCES, Plugin, kind_of, listed, load, target, words
 from ..errors import InputError, PluginError
 
-VALUE = ""  # in a table: what the plugin's option would say; no key that a person writes is empty
+VALUE = "\0"  # in a table of the configuration: what the plugin's option would say; no key that a person writes
 # Valaro's own that settings know how to make: they are asked for by options and tables of their own.
 WIRED = {
     SOURCES: frozenset({"demo", "device", "file"}),
@@ -45,7 +45,10 @@ def find(door: str, name: str) -> Plugin:
 
 def own(door: str, name: str) -> Callable[..., Any]:
     """Valaro's own of this name, imported; what its import raises is Valaro's own fault, and passes through."""
-    return target(next(plugin for plugin in listed(door) if plugin.own and plugin.name == name))
+    plugin = next((plugin for plugin in listed(door) if plugin.own and plugin.name == name), None)
+    if plugin is None:
+        raise PluginError("this installation of Valaro is older than its code: install it again (pip install .)")
+    return target(plugin)
 
 
 def make(plugin: Plugin, table: Mapping[str, Any], value: Any = None) -> Any:
@@ -67,8 +70,7 @@ def make(plugin: Plugin, table: Mapping[str, Any], value: Any = None) -> Any:
     """
     called = load(plugin)
     where = f"{plugin.kind} {plugin.name}"
-    keywords = {key: entry for key, entry in table.items() if key != VALUE}
-    value = table.get(VALUE) if value is None else value
+    keywords = dict(table)
     if value is not None:
         key = getattr(called, "option_key", None)
         if not isinstance(key, str):

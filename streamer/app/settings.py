@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from ...models.doors import Plugin
     from ...models.tracker import Policy
     from ..midi.messages import MidiSettings
     from ..midi.receiver import MidiInSettings
@@ -55,7 +56,6 @@ class Options:
     metrics: str | None = None
     log: str | None = None
     no_display: bool = False
-    plugin_values: Mapping[str, str] = field(default_factory=dict)  # of the options that are named as plugins are
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +121,14 @@ class QueryServer:
 
 @dataclass(frozen=True, slots=True)
 class PluginSink:
-    """A sink of another package, by its name at the door, and the table that it is made from.
+    """A sink that another package brings, and the table that it is made from.
 
     ``value``: what its own option says, if that was given; the plugin knows which of its keys that is.
     """
 
-    name: str
+    plugin: "Plugin"
     table: Mapping[str, Any] = field(default_factory=dict)
-    value: str | None = None
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)

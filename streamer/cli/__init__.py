@@ -27,7 +27,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from . import analyze, calibrate, devices, doctor, listeners, live, plugins, presets, rate, replay, training
-from ._options import FOR_PLUGINS, UsageError
+from ._options import UsageError, with_plugin_options
 
 app = typer.Typer(
     name="valaro",
@@ -37,9 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(context_settings=FOR_PLUGINS)(live.demo)
-app.command(context_settings=FOR_PLUGINS)(live.listen)
-app.command(context_settings=FOR_PLUGINS)(replay.replay)
+app.command()(live.demo)
+app.command()(live.listen)
+app.command()(replay.replay)
 app.add_typer(presets.app)
 app.command()(devices.devices)
 app.command()(plugins.plugins)
@@ -107,7 +107,7 @@ def run(arguments: Sequence[str]) -> int:
 
     set_notice_format("text")
     try:
-        result = app(list(arguments) or ["--help"], prog_name="valaro", standalone_mode=False)
+        result = app(with_plugin_options(arguments) or ["--help"], prog_name="valaro", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
         return 130  # as the shell has it for Ctrl-C

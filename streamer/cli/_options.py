@@ -1,7 +1,6 @@
 """Options that several commands share, those that plugins add, and how arguments become settings."""
 
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,56 +104,47 @@ SeparateOption = Annotated[
 ]
 SinkOption = Annotated[
     list[str] | None,
-    typer.Option("--sink", metavar="NAME", help="Send to what a plugin brings, too; see `valaro plugins`."),
+    typer.Option("--sink", metavar="NAME[=VALUE]", help="Send to what a plugin brings, too; see `valaro plugins`."),
 ]
 
+
+TAKING_SINKS = ("demo", "listen", "replay")
 
 # typer brings its own copy of click or uses the installed one, by version: either way this is its UsageError.
 UsageError: Any = typer.BadParameter.__bases__[0]
 
-# For commands to which plugins add options: unknown options are looked up among the plugins' names.
-FOR_PLUGINS = {"allow_extra_args": True, "ignore_unknown_options": True}
-
 
 def options_of(arguments: Mapping[str, Any]) -> Options:
-    """A command's own options, with those that plugins add.
+    """What a command was asked for.
 
     Parameters
     ----------
     arguments : the command's ``locals()`` as it begins.
-
-    Raises
-    ------
-    UsageError
-        Neither the command nor a plugin has such an option.
     """
-    values = _plugin_values(arguments["ctx"])
-    return Options(**{name: value for name, value in arguments.items() if name in OPTION_NAMES}, plugin_values=values)
+    return Options(**{name: value for name, value in arguments.items() if name in OPTION_NAMES})
 
 
-def _plugin_values(ctx: typer.Context) -> dict[str, str]:
-    """The values of ``--NAME VALUE`` and ``--NAME=VALUE`` for sinks of plugins, none of which is imported."""
-    values: dict[str, str] = {}
-    remaining = list(ctx.args)
-    if not remaining:
-        return values
+def with_plugin_options(arguments: Sequence[str]) -> list[str]:
+    """A command line with ``--NAME VALUE`` of plugins' sinks, and ``--NAME=VALUE``, as ``--sink NAME=VALUE``.
+
+    None of the plugins is imported. An option that a command has itself is never a plugin's, and neither is one that
+    has no value after it: those stay as they are.
+    """
+    words = list(arguments)
+    options = [word for word in words if word.startswith("--")]
+    if not words or words[0] not in TAKING_SINKS or not options:
+        return words
     from ..app.plugins import SINKS, by_name
 
-    names = {plugin.name for plugin in by_name(SINKS)}
-    while remaining:
-        word = remaining.pop(0)
+    names = {plugin.name for plugin in by_name(SINKS)} - {name.replace("_", "-") for name in OPTION_NAMES}
+    rewritten: list[str] = []
+    while words:
+        word = words.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
-        if not word.startswith("-"):
-            raise UsageError(f"Got unexpected extra argument ({word})", ctx=ctx)
-        if not word.startswith("--") or name not in names:
-            raise UsageError(_no_such(word.partition("=")[0], ctx, names), ctx=ctx)
-        if not equals and not remaining:
-            raise UsageError(f"Option '--{name}' requires an argument.", ctx=ctx)
-        values[name] = value if equals else remaining.pop(0)
-    return values
-
-
-def _no_such(option: str, ctx: typer.Context, names: set[str]) -> str:
-    options = [spelling for parameter in ctx.command.params for spelling in parameter.opts if spelling.startswith("--")]
-    matches = get_close_matches(option, [*options, *(f"--{name}" for name in names)], 1)
-    return f"No such option: {option}{f' (did you mean {matches[0]}?)' if matches else ''}"
+        if word == "--":
+            return [*rewritten, word, *words]
+        if word.startswith("--") and name in names and (equals or words):
+            rewritten += ["--sink", f"{name}={value if equals else words.pop(0)}"]
+        else:
+            rewritten.append(word)
+    return rewritten

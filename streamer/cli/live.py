@@ -33,7 +33,6 @@ from ._options import (
 
 
 def demo(
-    ctx: typer.Context,
     seconds: Annotated[float | None, typer.Option(help="End after so much music; without it, at Ctrl-C.")] = None,
     config: ConfigOption = None,
     osc: OscOption = None,
@@ -67,7 +66,6 @@ def demo(
 
 
 def listen(
-    ctx: typer.Context,
     device: Annotated[
         str | None,
         typer.Option(metavar="NAME|INDEX", help="Audio input (see `valaro devices`); the system's default otherwise."),

@@ -22,7 +22,6 @@ from ._options import (
 
 
 def replay(
-    ctx: typer.Context,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A recording of --record, or what `valaro analyze` wrote as jsonl.")
     ],

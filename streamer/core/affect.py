@@ -41,6 +41,12 @@ class Affect:
     tags: dict[str, float] = field(default_factory=dict)
     channel: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("covariance", "heatmap", "quadrants"):  # several sinks get the same emission
+            array = getattr(self, name).view()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
     def record(self, file: str | None = None) -> dict[str, Any]:
         """The JSON record of this emission (the form of ``valaro analyze --format jsonl``)."""
         head: dict[str, Any] = {} if file is None else {"file": file}

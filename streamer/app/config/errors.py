@@ -32,6 +32,7 @@ _KINDS = {
     "path_type": 'must be text in "quotes"',
     "tuple_type": "must be a list in [brackets]",
     "model_type": "must be a table",
+    "dict_type": "must be a table",
 }
 # The messages of tomllib, and plainer ones.
 _SYNTAX = {

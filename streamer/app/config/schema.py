@@ -376,15 +376,18 @@ TABLES: dict[tuple[str, ...], type[Table]] = {
 }
 
 
-def _with_plugins(content: dict[str, Any]) -> dict[str, Any]:
+def _with_plugins(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Move top-level keys that are names of plugins into ``sinks``: a table, or the value of its option."""
     unknown = content.keys() - set(Config.model_fields)
     names = unknown & {plugin.name for plugin in by_name(SINKS)} if unknown else set()
-    if not names or not isinstance(content.get("sinks", {}), dict):
+    names = {name for name in names if not isinstance(content[name], list)}
+    sinks = content.get("sinks", {})
+    if not names or not isinstance(sinks, dict):
         return content
+    if twice := sorted(names & sinks.keys()):
+        raise InputError(f"{path}: {twice[0]} and [sinks.{twice[0]}] are the same table: write one of them")
     tables = {name: content[name] if isinstance(content[name], dict) else {VALUE: content[name]} for name in names}
-    remaining = {key: value for key, value in content.items() if key not in names}
-    return remaining | {"sinks": tables | remaining.get("sinks", {})}
+    return {key: value for key, value in content.items() if key not in names} | {"sinks": tables | sinks}
 
 
 def load_config(path: Path) -> Config:
@@ -396,7 +399,7 @@ def load_config(path: Path) -> Config:
         The file cannot be read or has faults: one line with the first one, and how many more there are.
     """
     text, content = read_toml(path)
-    content = _with_plugins(content)
+    content = _with_plugins(path, content)
     try:
         return Config.model_validate(content, context={"folder": path.parent})
     except ValidationError as invalid:

@@ -140,6 +140,10 @@ def no_array(log_heatmap: NDArray[np.float64], evidence: Evidence) -> Any:
     return "happy"
 
 
+def far_apart(log_heatmap: NDArray[np.float64], evidence: Evidence) -> Any:
+    return np.where(np.arange(CELLS) == 7, -1.7e308, 1.7e308)  # finite, and not once it is normalised
+
+
 def raising(log_heatmap: NDArray[np.float64], evidence: Evidence) -> Any:
     raise SystemExit("bye")
 
@@ -149,7 +153,7 @@ def mutating(log_heatmap: NDArray[np.float64], evidence: Evidence) -> Any:
     return log_heatmap
 
 
-@pytest.mark.parametrize("fault", [not_a_number, wrong_shape, infinite, no_array, raising, mutating])
+@pytest.mark.parametrize("fault", [not_a_number, wrong_shape, infinite, no_array, far_apart, raising, mutating])
 def test_whatever_it_does_the_others_go_on(
     installed: Callable[..., None], fault: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -172,6 +176,29 @@ def test_whatever_it_does_the_others_go_on(
     others = [np.zeros(CELLS)] * 3
     heatmap = bundle.pool()(np.stack([*others, log_heatmap]), np.array([1.0, 0.0]))
     assert np.isfinite(heatmap).all()
+
+
+def test_what_it_changes_in_its_state_is_nobody_elses(installed: Callable[..., None]) -> None:
+    class Counting(Tilt):
+        def init(self) -> list[int]:  # type: ignore[override]
+            return [0]
+
+        def step(self, state: list[int], evidence: Evidence) -> tuple[list[int], Any]:  # type: ignore[override]
+            state[0] += 1
+            return state, self.scores
+
+    installed(Counting)
+    decoder, evidence = with_tilt().decoders["tilt"], random_evidence(1)[0]
+    one, other = decoder.init(), decoder.init()
+    after, _ = decoder.step(one, evidence)
+    assert (one, other, after) == ([0], [0], [1])
+
+
+def test_one_of_valaros_kinds_under_another_name_may_not_fit() -> None:
+    bundle = replace(full_bundle(), others={"x": Weights("aeg")})
+    assert "does not fit together" in bundle.missing["x"]
+    with pytest.raises(ValueError, match="a decoder of another package named fusion"):
+        replace(full_bundle(), others={"fusion": Weights("tilt")})
 
 
 def test_the_tracker_gives_a_heatmap_with_one_that_is_broken(installed: Callable[..., None]) -> None:

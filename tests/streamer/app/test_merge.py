@@ -117,6 +117,7 @@ def test_a_replay_overwrites_no_recording_and_takes_no_ratings_from_knobs(config
     settings = merge(Options(config=config, replay=Path("show.jsonl"), speed=2.0, loop=True))
     assert settings.input == Input("replay", Path("show.jsonl"), speed=2.0, loop=True)
     assert (settings.record, settings.midi_in, settings.checkpoint) == (None, None, None)
+    assert settings.log == "json"
     assert merge(Options(replay=Path("show.jsonl"), record=Path("new.jsonl"))).record == Path("new.jsonl")
 
 
@@ -149,6 +150,7 @@ def test_what_cannot_be_meant_is_one_line(options: dict[str, Any], says: str) ->
     ("name", "value"),
     [
         *(("checkpoint", Path("x")), ("metrics", "9464"), ("model", Path("x")), ("decoder", "aeg"), ("policy", "hold")),
+        *(("channels", "1"), ("metrics", ""), ("lag", 0.0)),
         *(("save_audio", Path("x")), ("midi_in", "x"), ("lag", 1.0), ("separate", True)),
     ],
 )

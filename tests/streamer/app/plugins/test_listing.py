@@ -8,7 +8,7 @@ from valaro.streamer.app import plugins
 from valaro.streamer.app.merge import merge
 from valaro.streamer.app.settings import Options
 from valaro.streamer.cli import run
-from valaro.streamer.errors import InputError
+from valaro.streamer.errors import InputError, PluginError
 
 from .packages import SINK_BASE, install
 
@@ -67,3 +67,30 @@ def test_who_asks_for_a_plugin_that_is_not_there_is_told(tmp_path: Path) -> None
     (tmp_path / "show.toml").write_text("[sinks.lamp]\n")
     with pytest.raises(InputError, match="no plugin brings a sink 'lamp'"):
         merge(Options(config=tmp_path / "show.toml"))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "entries", "says"),
+    [
+        (None, "[valaro.sinks]\nlamp = valaro_lamp:Lamp\n", "lamp"),
+        ("Name: valaro-lamp\n", "[valaro.sinks]\nlamp\n", "osc"),
+        ("Name: valaro-lamp\n", "[valaro.sinks]\nlamp = ???\n", "lamp"),
+    ],
+)
+def test_a_package_whose_metadata_is_broken_stops_nobody(
+    site: Path, capsys: Captured, metadata: str | None, entries: str, says: str
+) -> None:
+    info = site / "valaro_lamp-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text(entries)
+    if metadata is not None:
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\n{metadata}Version: 1.0\n")
+    assert run(["plugins"]) == 0
+    assert says in capsys.readouterr().out
+    assert plugins.own(SINKS, "osc")
+
+
+def test_an_installation_older_than_its_code_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "listed", lambda door: [])
+    with pytest.raises(PluginError, match="install it again"):
+        plugins.own(SINKS, "osc")

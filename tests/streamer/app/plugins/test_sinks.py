@@ -1,15 +1,19 @@
 """Other packages' sinks: what works, and what misbehaves while the show goes on."""
 
 import json
+import re
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 from valaro.models.doors import SINKS
 from valaro.streamer.app import isolation, plugins
 from valaro.streamer.app.merge import merge
 from valaro.streamer.app.settings import Options
 from valaro.streamer.cli import run
+from valaro.streamer.cli._options import with_plugin_options
+from valaro.streamer.errors import InputError
 
 from .packages import SINK_BASE, install, times
 
@@ -100,10 +104,60 @@ def test_a_room_on_top_brings_its_option_its_key_and_its_table(
     """A stand-in for the page that is to come: the command line, the schema and the outputs need no word of it."""
     install(site, "valaro-page", PAGE, sinks="web = Page")
     (tmp_path / "show.toml").write_text(config)
-    values = {} if option is None else {"web": option}
-    [wanted] = merge(Options(config=tmp_path / "show.toml", plugin_values=values)).plugin_sinks
-    page = plugins.make(plugins.find(SINKS, wanted.name), wanted.table, wanted.value)
-    assert (wanted.name, page.at, page.title) == ("web", at, title)
+    words = [] if option is None else ["--web", option]
+    given = [word for word in with_plugin_options(["listen", *words]) if word.startswith("web=")]
+    [wanted] = merge(Options(config=tmp_path / "show.toml", sink=given)).plugin_sinks
+    page = plugins.make(wanted.plugin, wanted.table, wanted.value)
+    assert (wanted.plugin.name, page.at, page.title) == ("web", at, title)
+
+
+def test_an_option_of_a_plugin_is_one_wherever_it_stands(site: Path) -> None:
+    install(site, "valaro-page", PAGE, sinks="web = Page\nosc = Page")
+    assert with_plugin_options(["replay", "--web", "1", "x.jsonl"]) == ["replay", "--sink", "web=1", "x.jsonl"]
+    assert with_plugin_options(["demo", "--web=1", "--osc", "a:1"]) == ["demo", "--sink", "web=1", "--osc", "a:1"]
+    for left in (["analyze", "--web", "1"], ["demo", "--web"], ["listen", "--", "--web", "1"], ["demo", "--wep", "1"]):
+        assert with_plugin_options(left) == left
+
+
+def test_one_table_is_written_once(site: Path, tmp_path: Path) -> None:
+    install(site, "valaro-page", PAGE, sinks="web = Page")
+    for text, says in (
+        ("web = 8000\n[sinks.web]\nat = 1\n", "web and [sinks.web] are the same table"),
+        ("[[web]]\nat = 1\n", "web: unknown key"),
+        ("sinks = 3\n", "sinks: must be a table, not 3"),
+        ("[sinks]\nweb = 3\n", "sinks.web: must be a table, not 3"),
+    ):
+        (tmp_path / "show.toml").write_text(text)
+        with pytest.raises(InputError, match=re.escape(says)):
+            merge(Options(config=tmp_path / "show.toml"))
+
+
+def test_a_sink_cannot_write_into_anothers_emission(
+    site: Path, bundle: Path, receiver: socket.socket, tmp_path: Path, capsys: Captured
+) -> None:
+    code = SINK_BASE + "class Lamp(Base):\n    def send(self, affect):\n        affect.heatmap[...] = 7.0"
+    install(site, "valaro-broken", code, sinks="lamp = Lamp")
+    show(bundle, receiver, "--sink", "lamp", "--record", str(tmp_path / "show.jsonl"))
+    sums = [np.sum(json.loads(line)["heatmap"]) for line in (tmp_path / "show.jsonl").read_text().splitlines()]
+    assert sums == pytest.approx([1.0] * 3)
+    assert "lost 3 times a plugin" in capsys.readouterr().err
+
+
+def test_a_sink_may_end_the_show_before_it_begins(site: Path, bundle: Path, receiver: socket.socket) -> None:
+    code = SINK_BASE + "class Lamp(Base):\n    def attach(self, running):\n        running.stop()"
+    install(site, "valaro-short", code, sinks="lamp = Lamp")
+    exit_code, sent = show(bundle, receiver, "--sink", "lamp", seconds=60.0)
+    assert (exit_code, len(sent) < 4) == (0, True)
+
+
+def test_a_sink_that_does_not_close_is_counted(
+    site: Path, bundle: Path, receiver: socket.socket, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "CLOSING", 0.2)
+    code = SINK_BASE + "import threading\nclass Lamp(Base):\n    def close(self):\n        threading.Event().wait()"
+    install(site, "valaro-broken", code, sinks="lamp = Lamp")
+    assert show(bundle, receiver, "--sink", "lamp") == (0, EVERY)
+    assert "lost 1 times a plugin" in capsys.readouterr().err
 
 
 BROKEN = {
@@ -201,10 +255,11 @@ def test_more_than_waits_is_passed_over_and_counted(site: Path) -> None:
     [
         (["--sink", "lump"], "no plugin brings a sink 'lump': did you mean lamp?"),
         (["--sink", "osc"], "osc is a sink with options and a table of its own"),
-        (["--lamp"], "Option '--lamp' requires an argument"),
+        (["--lamp"], "No such option: --lamp"),
         (["--lamp", "3"], "sink lamp takes no value: write a table [sinks.lamp] in a config"),
-        (["--lumb", "3"], "No such option: --lumb (did you mean --lamp?)"),
-        (["--sink", "lamp", "more"], "Got unexpected extra argument (more)"),
+        (["--lumb", "3"], "No such option: --lumb"),
+        (["--sink", "lamp", "more"], "unexpected extra argument"),
+        (["--sink", "lamp=3"], "sink lamp takes no value"),
     ],
 )
 def test_what_cannot_be_meant_is_bad_input(

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from valaro.models.doors import SOURCES, Plugin
-from valaro.streamer.app import isolation, plugins
-from valaro.streamer.app.isolation import SteadySource
+from valaro.streamer.app import plugins, steady_source
+from valaro.streamer.app.steady_source import SteadySource
 from valaro.streamer.cli import run
 from valaro.streamer.errors import PluginError
 
@@ -133,10 +133,73 @@ def test_a_source_that_cannot_be_had_is_one_line(
 
 
 def test_a_source_that_hangs_as_it_is_made_ends_in_a_line(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "LOADING_SOURCE", 0.2)
+    monkeypatch.setattr(steady_source, "LOADING", 0.2)
     install(site, "valaro-noise", "import threading\nthreading.Event().wait(5)\n" + SOURCE, sources="noise = Noise")
-    with pytest.raises(PluginError, match="not ready after"):
+    with pytest.raises(PluginError, match=r"is not ready: .* does not return within"):
         SteadySource(plugins.find(SOURCES, "noise"), {})
+
+
+@pytest.mark.parametrize("block", [None, "abc", np.float32(0.1), np.zeros(480, np.float32)])
+def test_whatever_it_writes_its_thread_goes_on(site: Path, block: object) -> None:
+    install(site, "valaro-noise", SOURCE, sources="noise = Noise")
+    made = SteadySource(plugins.find(SOURCES, "noise"), {"blocks": 0})
+    made.start(len)
+    made._take(block)  # type: ignore[arg-type]
+    made.stop()
+    assert made.flags == 1
+
+
+def test_what_it_cannot_say_of_itself_is_counted(site: Path, caplog: pytest.LogCaptureFixture) -> None:
+    broken = "\n    @property\n    def flags(self):\n        raise OSError('gone')\n"
+    code = SOURCE.replace("lost, flags, losses", "lost, _, losses") + broken
+    install(site, "valaro-noise", code, sources="noise = Noise")
+    made = SteadySource(plugins.find(SOURCES, "noise"), {"blocks": 0})
+    made.start(len)
+    assert (made.flags, made.flags) == (1, 2)
+    made.stop()
+    assert sum("gone" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_one_whose_start_does_not_return_is_one_line(
+    site: Path, bundle: Path, receiver: socket.socket, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steady_source, "STARTING", 0.2)
+    monkeypatch.setattr(steady_source, "CLOSING", 0.2)
+    code = SOURCE.replace("def start(self, write):", "def start(self, write):\n        threading.Event().wait()")
+    install(site, "valaro-noise", code, sources="noise = Noise")
+    assert listening(bundle, receiver, "--source", "noise") == (1, [])
+    assert "does not return within 0.2 s" in capsys.readouterr().err
+
+
+def test_one_whose_stop_raises_or_hangs_is_counted(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steady_source, "CLOSING", 0.2)
+    for does in ("1 / 0", "threading.Event().wait()"):
+        code = SOURCE.replace("def stop(self):", f"def stop(self):\n        {does}")
+        package = f"valaro-noise-{len(does)}"
+        install(site, package, code, sources=f"noise{len(does)} = Noise")
+        made = SteadySource(plugins.find(SOURCES, f"noise{len(does)}"), {"blocks": 0})
+        made.start(len)
+        made.stop()
+        assert made.flags == 1
+
+
+def test_long_blocks_that_come_in_time_are_no_loss(site: Path) -> None:
+    install(site, "valaro-noise", SOURCE.replace("wait(0.02)", "wait(1.0)"), sources="noise = Noise")
+    made = SteadySource(plugins.find(SOURCES, "noise"), {"blocks": 3, "shape": [24_000, 1]})
+    heard: list[int] = []
+    made.start(lambda block: heard.append(len(block)) or len(block))
+    deadline = time.monotonic() + 30
+    while not made.finished and time.monotonic() < deadline:
+        time.sleep(0.01)
+    made.stop()
+    assert (made.losses, made.filled) == (0, 0)
+
+
+def test_a_table_of_a_source_that_is_not_there_is_bad_input(site: Path, tmp_path: Path, capsys: Captured) -> None:
+    install(site, "valaro-noise", SOURCE, sources="noise = Noise")
+    (tmp_path / "show.toml").write_text("[sources.nois]\nblocks = 3\n")
+    assert run(["listen", "--source", "noise", "--config", str(tmp_path / "show.toml")]) == 2
+    assert "did you mean noise?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--source", "noise", "--device", "x"], ["--source", "noise", "--channels", "1"]])
