@@ -166,10 +166,10 @@ def _table(clip: str, seconds: float, speeds: list[Speed]) -> Table:
     table.add_column("")
     for head in ("version", "x real time", "Valaro is"):
         table.add_column(head, justify="right")
-    for each in speeds:
-        ratio = "" if each is speeds[0] else f"{each.ratio:.1f} x as fast"
-        table.add_row(each.name, each.version, f"{each.speed:,.0f}", ratio)
-    for name in _PACKAGES.keys() - {each.name for each in speeds}:
+    for speed in speeds:
+        ratio = "" if speed is speeds[0] else f"{speed.ratio:.1f} x as fast"
+        table.add_row(speed.name, speed.version, f"{speed.speed:,.0f}", ratio)
+    for name in _PACKAGES.keys() - {speed.name for speed in speeds}:
         table.add_row(name, "not installed", "", escape("pip install 'valaro[bench]'"))
     return table
 
@@ -191,7 +191,7 @@ def main() -> None:
     seconds = samples.size / RATE
     speeds = compared(sides(samples), options.rounds, seconds)
     if options.json:
-        print(json.dumps({"clip": clip, "seconds": seconds, "speeds": [asdict(each) for each in speeds]}))
+        print(json.dumps({"clip": clip, "seconds": seconds, "speeds": [asdict(speed) for speed in speeds]}))
     else:
         Console().print(_table(clip, seconds, speeds))
 

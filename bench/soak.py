@@ -112,16 +112,16 @@ def _run(hours: float, folder: Path, stack: ExitStack, with_midi: bool) -> dict[
         "bad_samples_due": programme.bad_samples,
         "emissions": done.emissions,
         "emissions_due": 2 * done.frames // RATE,
-        "received": [each.received for each in receipts],
+        "received": [receipt.received for receipt in receipts],
         "recorded": sum(1 for _ in Replay(recorder.path)),
-        "lost": sum(each.lost for each in receipts),
-        "wrong": sum(each.wrong for each in receipts),
+        "lost": sum(receipt.lost for receipt in receipts),
+        "wrong": sum(receipt.wrong for receipt in receipts),
         "late": watch.late,
         "broken": watch.broken,
         "ahead_s": watch.ahead,
-        "sink_faults": done.sink_faults + outlet.faults + recorder.faults + sum(each.faults for each in oscs),
+        "sink_faults": done.sink_faults + outlet.faults + recorder.faults + sum(osc.faults for osc in oscs),
         "midi": words,
-        "midi_overtaken": sum(each.skipped for each in notes),
+        "midi_overtaken": sum(note.skipped for note in notes),
         "ratings": rater.sent,
         "ratings_kept": learning.stored,
         "ratings_refused": rater.refused,
@@ -134,7 +134,7 @@ def _maps() -> list[Mapped]:
 
 
 def _by_address(maps: list[Mapped], affect: Affect) -> Values:
-    return {each.address: [each(affect)] for each in maps}
+    return {entry.address: [entry(affect)] for entry in maps}
 
 
 def memory(samples: list[Sample], seconds: float) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def memory(samples: list[Sample], seconds: float) -> dict[str, Any]:
         """MB a day, and where it lies with 95 %."""
         if len(looks) < 2:
             return [0.0, 0.0, 0.0]
-        found = stats.theilslopes([each.resident for each in looks], [each.time / DAY for each in looks])
+        found = stats.theilslopes([look.resident for look in looks], [look.time / DAY for look in looks])
         return [float(found[k]) for k in (0, 2, 3)]
 
     return {

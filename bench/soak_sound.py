@@ -33,7 +33,7 @@ def recordings() -> list[Path]:
     """The open recordings in the folder of data ($VALARO_DATA, or shared/data beside the checkout); none elsewhere."""
     beside = Path(__file__).parent.parent.parent / "shared" / "data"
     folder = Path(os.environ.get("VALARO_DATA", beside)) / "open_music"
-    return sorted(each for each in folder.glob("*") if each.suffix in _SUFFIXES)
+    return sorted(path for path in folder.glob("*") if path.suffix in _SUFFIXES)
 
 
 class Programme(ThreadedSource):

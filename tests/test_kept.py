@@ -37,7 +37,9 @@ def options() -> dict[str, set[str]]:
                 walk(inner, f"{path} {name}".strip())
         else:
             parameters = command.params  # type: ignore[attr-defined]
-            found[path] = {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
+            found[path] = {
+                option for parameter in parameters for option in (*parameter.opts, *parameter.secondary_opts)
+            }
 
     walk(typer.main.get_command(app), "")
     return found

@@ -154,7 +154,7 @@ def run_midi(data: bytes) -> None:
 def midi_seeds() -> list[bytes]:
     turns = [bytes([0xB0, controller, value]) for controller, value in ((102, 0), (103, 127), (102, 64), (7, 1))]
     return [
-        b"\x00" + b"".join(b"\x43" + each for each in turns),
+        b"\x00" + b"".join(b"\x43" + turn for turn in turns),
         b"\x01\x83\xb0\x66\x40\x83\xb0\x67\x00\xf8\x02\xc0\x01",
     ]
 

@@ -69,11 +69,13 @@ def arrays(bundle: Bundle) -> dict[str, NDArray]:
         "crf": bundle.crf,
         "judge": bundle.activity_classifier,
     }
-    found = {f"{name}.{each.name}": getattr(part, each.name) for name, part in parts.items() for each in fields(part)}  # pyright: ignore[reportArgumentType]
+    found = {
+        f"{name}.{field.name}": getattr(part, field.name) for name, part in parts.items() for field in fields(part)
+    }  # pyright: ignore[reportArgumentType]
     for name in ("weights", "means", "covariances"):
         found[f"acoustic.{name}"] = getattr(bundle.acoustic, name)
     for name, pool in bundle.pools.items():
-        found |= {f"{name}.{each.name}": np.asarray(getattr(pool, each.name)) for each in fields(pool)}
+        found |= {f"{name}.{field.name}": np.asarray(getattr(pool, field.name)) for field in fields(pool)}
     return found
 
 

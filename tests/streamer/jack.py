@@ -159,7 +159,7 @@ def why_not() -> str | None:
     """Why there can be no server here; None when there can."""
     if not sys.platform.startswith("linux"):
         return "JACK's dummy driver stands in for a MIDI interface on Linux only"
-    absent = [each for each in PROGRAMS if shutil.which(each) is None]
+    absent = [program for program in PROGRAMS if shutil.which(program) is None]
     return f"{', '.join(absent)} missing: apt install jackd2" if absent else None
 
 

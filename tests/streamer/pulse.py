@@ -89,7 +89,7 @@ def why_not() -> str | None:
     """Why there can be no daemon here; None when there can."""
     if not sys.platform.startswith("linux"):
         return "PulseAudio stands in for a sound card on Linux only"
-    absent = [each for each in PROGRAMS if shutil.which(each) is None]
+    absent = [program for program in PROGRAMS if shutil.which(program) is None]
     if not any(Path("/usr/lib").glob("**/alsa-lib/libasound_module_pcm_pulse.so")):
         absent.append("the ALSA plugin for PulseAudio")
     return (

@@ -56,7 +56,7 @@ def arrays(bundle: Bundle) -> list[NDArray]:
     assert chain is not None
     projection = bundle.projection.mean, bundle.projection.matrix
     mixture = acoustic.weights, acoustic.means, acoustic.covariances
-    weights = (getattr(chain, each.name) for each in fields(chain))
+    weights = (getattr(chain, field.name) for field in fields(chain))
     return [*projection, *mixture, affective.means, affective.covariances, *weights]
 
 
@@ -208,7 +208,7 @@ def test_both_kinds_of_sound_have_components_and_pools_of_their_own(mixed: list[
 def test_one_group_alone_cannot_be_tested_on(examples: list[Example]) -> None:
     said: list[str] = []
     with pytest.raises(DataError, match="two groups in two folds"):
-        cross_validation.split([each for each in examples if each.group == "Artist 0"], said.append)
+        cross_validation.split([example for example in examples if example.group == "Artist 0"], said.append)
     (line,) = said
     assert line.startswith("4q is trained on but not tested: fewer than two groups")
 

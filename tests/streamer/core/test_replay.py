@@ -28,7 +28,7 @@ def record(time: float, sent: float | None = None) -> dict[str, Any]:
 
 
 def written(path: Path, *records: dict[str, Any]) -> Path:
-    path.write_text("".join(json.dumps(each) + "\n" for each in records))
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
     return path
 
 

@@ -29,8 +29,8 @@ def affect(
 def spoken(settings: MidiSettings, *affects: Affect) -> list[list[str]]:
     """The messages of each emission in turn, in hexadecimal."""
     state, out = MidiState(), []
-    for each in affects:
-        state, said = messages(settings, state, each)
+    for affect in affects:
+        state, said = messages(settings, state, affect)
         out.append([message.hex(" ") for message in said])
     return out
 
@@ -162,13 +162,13 @@ def test_a_receiver_that_follows_the_bytes_has_each_value_and_one_note(
     settings = MidiSettings(fine=fine, hysteresis=hysteresis)
     receiver = Receiver()
     state = MidiState()
-    for each in shows:
-        state, out = messages(settings, state, each)
+    for show in shows:
+        state, out = messages(settings, state, show)
         receiver.take(out)
-        wanted = [(each.valence + 1) / 2, (each.arousal + 1) / 2, each.confidence, *each.quadrants]
+        wanted = [(show.valence + 1) / 2, (show.arousal + 1) / 2, show.confidence, *show.quadrants]
         shown = [receiver.value(controller, fine) for controller in settings.controllers]
         assert shown == pytest.approx(wanted, rel=0, abs=1 / (16_383 if fine else 127))
-        assert (receiver.sounding is None) == (each.activity == "silence")
+        assert (receiver.sounding is None) == (show.activity == "silence")
     receiver.take(closing(settings, state))
     assert receiver.sounding is None
 

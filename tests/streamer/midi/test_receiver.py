@@ -178,7 +178,7 @@ def test_the_very_rating_arrives(jack: Jack) -> None:
         assert ratings == [Rating(11.5, 1.0, -1.0, "ana", "midi"), Rating(11.5, 1.0, 0.0, "ana", "midi")]
         wait_for(lambda: midi_in.ratings == 2)
         midi_in.close()
-        assert not any(each.startswith("Valaro") for each in jack.ports())
+        assert not any(port.startswith("Valaro") for port in jack.ports())
         assert all(each.name != "MIDI in" for each in threading.enumerate())
 
 
@@ -196,7 +196,7 @@ def test_a_flood_over_a_port_is_rated_where_it_ended() -> None:
         began = time.monotonic()
         for each in range(3000):
             sender.send_message(turned(VALENCE + each % 2, each % 128))
-        play(sender, both(127, 127), lambda: (1.0, 1.0) in [(each.valence, each.arousal) for each in ratings])
+        play(sender, both(127, 127), lambda: (1.0, 1.0) in [(rating.valence, rating.arousal) for rating in ratings])
         # One, unless the machine stands still for as long as a rest meanwhile.
         assert len(ratings) <= 1 + (time.monotonic() - began - REST) / REST
 
@@ -213,8 +213,8 @@ def test_a_port_that_comes_back_has_to_tell_both_anew(caplog: pytest.LogCaptureF
             began = time.monotonic()
             play(again, [turned(VALENCE, 0)], lambda: time.monotonic() - began > 3 * REST)  # one axis would rate here
             play(again, both(0, 0), lambda: len(ratings) == 2)
-            assert [(each.valence, each.arousal) for each in ratings] == [(1.0, 1.0), (-1.0, -1.0)]
-            assert [each.getMessage() for each in caplog.records] == [
+            assert [(rating.valence, rating.arousal) for rating in ratings] == [(1.0, 1.0), (-1.0, -1.0)]
+            assert [record.getMessage() for record in caplog.records] == [
                 f"MIDI in from {PLAYED}: lost; looking for it every second",
                 f"MIDI in from {PLAYED}: found again",
             ]
@@ -250,7 +250,7 @@ def test_what_refuses_a_rating_is_told_once_and_counted(caplog: pytest.LogCaptur
             play(sender, both(valence, 64), lambda count=count: midi_in.faults == count)
         assert (midi_in.ratings, midi_in.refused, midi_in.connected) == (0, 3, True)
         assert len(ratings) == 2
-    assert [each.getMessage() for each in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records] == [
         f"MIDI in from {PLAYED}: not rated: nothing was heard yet that could be rated: wait for the first emission "
         "(told once, counted always)",
         f"MIDI in from {PLAYED}: not rated: OSError: no space left (told once, counted always)",
@@ -281,7 +281,7 @@ def test_the_command_takes_ratings_by_the_configs_controllers(jack: Jack, tmp_pa
             program.kill()
     assert (program.returncode, "lost nothing" in said) == (0, True), said
     ratings = [each["rating"] for each in lines() if "rating" in each]
-    assert [(each["valence"], each["arousal"], each["listener"], each["source"]) for each in ratings] == [
+    assert [(rating["valence"], rating["arousal"], rating["listener"], rating["source"]) for rating in ratings] == [
         (1.0, -1.0, "ana", "midi")
     ]
 
@@ -291,7 +291,7 @@ def test_an_unknown_port_is_refused_with_those_that_are_there(jack: Jack) -> Non
         MidiIn("jack:pads", MidiInSettings(), Controls())
     with played(), pytest.raises(DeviceError, match=r"is called 'pads'; there are 'knobs:out'$"):
         MidiIn("jack:pads", MidiInSettings(), Controls())
-    assert all(each.startswith("system:") for each in jack.ports())
+    assert all(port.startswith("system:") for port in jack.ports())
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,9 @@ def test_channels_that_are_tracked_separately_have_midi_channels_in_a_row(
             wait_for(lambda faults=faults: midi.faults == faults)
         midi.close()
         await_bytes(printed, f"{sent} {on(15, END_OF_CALM)} {on(16, END_OF_CALM)}")
-    assert [each.getMessage() for each in caplog.records] == ["MIDI synth:input: no MIDI channel is left for channel 7"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "MIDI synth:input: no MIDI channel is left for channel 7"
+    ]
 
 
 def test_a_port_that_comes_back_gets_every_value_afresh(
@@ -116,7 +118,7 @@ def test_a_port_that_comes_back_gets_every_value_afresh(
         assert midi.connected
         midi.close()
         await_bytes(second, f"{END_OF_CALM} {ALL_OF_CALM} {END_OF_CALM}")
-    assert [each.getMessage() for each in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records] == [
         "MIDI synth:input: lost; looking for it every second",
         "MIDI synth:input: found again",
     ]

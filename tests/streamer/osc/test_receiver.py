@@ -119,8 +119,8 @@ def message(address: str, *values: float | str) -> OscMessage:
 
 def bundle(*messages: OscMessage) -> bytes:
     builder = OscBundleBuilder(IMMEDIATELY)
-    for each in messages:
-        builder.add_content(each)
+    for message in messages:
+        builder.add_content(message)
     return builder.build().dgram
 
 

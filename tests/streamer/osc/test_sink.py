@@ -164,7 +164,7 @@ def test_an_emission_is_encoded_once_and_then_forgotten() -> None:
 
 def affects_alive() -> int:
     gc.collect()
-    return sum(type(each) is Affect for each in gc.get_objects())
+    return sum(type(get_object) is Affect for get_object in gc.get_objects())
 
 
 def test_mapped_values_go_along_in_the_bundle(receiver: socket.socket) -> None:
@@ -197,7 +197,7 @@ def test_a_long_map_goes_out_in_several_packets(receiver: socket.socket) -> None
     found = every_packet(receiver)
     assert all(len(packet) < MOST_BYTES for packet in found)
     params = {address: message.params for packet in found for address, message in messages_of(packet).items()}
-    assert [params[each.address] for each in maps] == [[float(k)] for k in range(60)]
+    assert [params[entry.address] for entry in maps] == [[float(k)] for k in range(60)]
     assert set(TAGS) < set(params)
 
 

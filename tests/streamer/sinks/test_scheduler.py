@@ -420,15 +420,15 @@ def test_channels_wait_and_glide_each_by_itself() -> None:
     clock.now += 0.5
     scheduler.send(replace(ramp(11.0), channel=1))
     scheduler.send(replace(ramp(51.0), channel=5))
-    assert [(each.channel, each.time) for each in sink.affects] == [(1, 10.5), (5, 50.5), (1, 11.0), (5, 51.0)]
+    assert [(affect.channel, affect.time) for affect in sink.affects] == [(1, 10.5), (5, 50.5), (1, 11.0), (5, 51.0)]
     clock.now += 0.25
 
     def half_way() -> set[tuple[int | None, float]]:
-        return {(each.channel, round(each.time, 6)) for each in list(fast.affects) if each.time % 0.5}
+        return {(affect.channel, round(affect.time, 6)) for affect in list(fast.affects) if affect.time % 0.5}
 
     wait_for(lambda: {(1, 10.75), (5, 50.75)} <= half_way())
     scheduler.close()
-    assert all(10 * (each.channel or 0) < each.time <= 10 * (each.channel or 0) + 1 for each in fast.affects)
+    assert all(10 * (affect.channel or 0) < affect.time <= 10 * (affect.channel or 0) + 1 for affect in fast.affects)
 
 
 @pytest.mark.parametrize("rate", [None, 60.0])

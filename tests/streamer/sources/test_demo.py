@@ -21,7 +21,7 @@ def piece() -> Sound:
 @pytest.fixture(scope="module")
 def sections(piece: Sound) -> dict[str, Sound]:
     # The first two seconds are left out: the section before rings out there.
-    return {each.name: piece[round((each.start + 2) * RATE) : round(each.end * RATE)] for each in SECTIONS}
+    return {section.name: piece[round((section.start + 2) * RATE) : round(section.end * RATE)] for section in SECTIONS}
 
 
 def level(sound: Sound) -> float:
@@ -67,7 +67,7 @@ def test_it_is_clean_sound(piece: Sound) -> None:
 
 
 def test_sections_cover_it_one_mood_after_the_other() -> None:
-    assert [each.quadrant for each in SECTIONS] == [1, 2, 3, 4]
+    assert [section.quadrant for section in SECTIONS] == [1, 2, 3, 4]
     assert SECTIONS[0].start == 0
     assert SECTIONS[-1].end == 64
     assert all(one.end == other.start for one, other in itertools.pairwise(SECTIONS))
@@ -145,7 +145,7 @@ def test_the_shipped_model_hears_each_mood_as_it_is_meant(piece: Sound) -> None:
     emissions = Engine(load_bundle(), RATE).push(piece)
     for section in SECTIONS:
         # The model remembers some seconds: what it says of a section counts once it has forgotten the one before.
-        heard = [each for each in emissions if section.start + 5 < each.time <= section.end]
+        heard = [emission for emission in emissions if section.start + 5 < emission.time <= section.end]
         valence, arousal = np.mean([(each.valence, each.arousal) for each in heard], axis=0)
         pleasant, excited = section.quadrant in (1, 4), section.quadrant in (1, 2)
         assert (valence > 0) == pleasant, f"{section.name}: valence {valence:.2f}"

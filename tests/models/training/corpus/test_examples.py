@@ -126,7 +126,7 @@ def test_altered_copies_differ_from_the_clip_and_from_each_other_but_never_from_
     def altered(cache: str) -> list[np.ndarray]:
         with own_cache(tmp_path / cache):
             examples = gather(tmp_path, quietly, altered=2, processes=1)
-            assert all(len(each.altered) == 2 for each in examples)
+            assert all(len(example.altered) == 2 for example in examples)
             one = examples[0]
             return [np.array(heard.rows) for heard in (one.features, *one.altered)]
 

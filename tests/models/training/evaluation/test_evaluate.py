@@ -200,7 +200,9 @@ def test_a_set_of_one_piece_is_trained_on_and_not_tested(examples: list[Example]
 def test_one_group_alone_cannot_be_tested_on(examples: list[Example]) -> None:
     said: list[str] = []
     with pytest.raises(DataError, match="two groups in two folds") as caught:
-        evaluate.measure([each for each in examples if each.group == "Artist 0"], recipe=SMALL, progress=said.append)
+        evaluate.measure(
+            [example for example in examples if example.group == "Artist 0"], recipe=SMALL, progress=said.append
+        )
     assert "\n" not in str(caught.value)
     assert learnt(said) == 0
 

@@ -59,7 +59,7 @@ class Tracker:
 
     def workers(self) -> list[int]:
         """The processes that capture for it, found as a system administrator would."""
-        return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal() and self._is_worker(each)]
+        return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal() and self._is_worker(path)]
 
     def _is_worker(self, process: Path) -> bool:
         try:
@@ -177,7 +177,7 @@ def test_a_tracker_that_was_suspended_goes_on(tracker: Tracker, server: Stage, c
 def test_another_source_is_never_taken_for_it(tracker: Tracker, server: Stage, clip: Path) -> None:
     """The sound server moves the stream to the source that is left; it is to be lost instead."""
     modules = [line.split("\t") for line in server.pactl("list", "short", "modules").stdout.splitlines()]
-    number = next(each[0] for each in modules if each[1] == "module-null-sink")
+    number = next(module[0] for module in modules if module[1] == "module-null-sink")
     other = server.load_sink("other")
     server.pactl("unload-module", number)
     wait_for(lambda: not server.pactl("list", "short", "source-outputs").stdout.strip())

@@ -113,7 +113,7 @@ def python(server: Stage, code: str) -> subprocess.CompletedProcess[str]:
 def test_the_list_has_the_input_and_the_monitor_with_what_to_type(pulse_stage: Stage) -> None:
     ended = python(pulse_stage, LISTING)
     assert ended.stderr == ""
-    found = {each["name"]: each for each in json.loads(ended.stdout)}
+    found = {load["name"]: load for load in json.loads(ended.stdout)}
     assert found["pulse"]["use"] == "valaro listen --device pulse"
     monitor = found[pulse_stage.monitor]
     assert monitor["use"] == "PULSE_SOURCE=stage.monitor valaro listen --device pulse"
