@@ -8,6 +8,7 @@ spectra, and an emission its evidence and what the decoders make of it; both giv
 import gc
 import tracemalloc
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -64,13 +65,19 @@ def test_a_minute_of_hops_leaves_nothing_behind(rate: int, channels: int) -> Non
     engine, stream = Engine(BUNDLE, rate), hops(rate, channels)
     for _ in range(500):
         engine.push(next(stream))
-    before = Held.now()
-    emissions = sum(len(engine.push(next(stream))) for _ in range(HOPS))
-    after = Held.now()
-    assert emissions == HOPS // 25
-    assert after.arrays == before.arrays
-    assert after.containers - before.containers < 20  # an emission of 120 may leave none
-    assert after.everything - before.everything < 50_000  # less than 17 bytes a hop
+    held = [Held.now()]
+    for _ in range(2):
+        assert sum(len(engine.push(next(stream))) for _ in range(HOPS)) == HOPS // 25
+        held.append(Held.now())
+    # Of two minutes the better one: what the engine leaves it leaves in both, what another thread of the tests' own
+    # process makes meanwhile is there once.
+    grown = [
+        Held(after.arrays - before.arrays, after.containers - before.containers, after.everything - before.everything)
+        for before, after in pairwise(held)
+    ]
+    assert 0 in [minute.arrays for minute in grown]
+    assert min(minute.containers for minute in grown) < 20  # an emission of 120 may leave none
+    assert min(minute.everything for minute in grown) < 50_000  # less than 17 bytes a hop
 
 
 @pytest.mark.usefixtures("traced")
