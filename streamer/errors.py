@@ -1,12 +1,23 @@
 """One family of errors: each message is one line that says what to do (``exit_code`` is the shell's)."""
 
+from enum import IntEnum
+
 from ..models.errors import BundleError, DataError, PluginError, ValaroError
+
+
+class ExitCode(IntEnum):
+    """What a command's exit code says, the same in every command."""
+
+    DONE = 0  # all that was wanted was done; what was skipped counts as done
+    BROKE_OFF = 1  # it could not go on
+    BAD_INPUT = 2  # nothing could be started because of the input
+    LOST = 3  # it ran to its end, but a file, destination, rating or recording was lost
 
 
 class InputError(ValaroError):
     """An argument that cannot be meant: an unknown name, a value out of range, a malformed address."""
 
-    exit_code = 2
+    exit_code = ExitCode.BAD_INPUT
 
 
 class AudioFileError(InputError):
@@ -39,6 +50,7 @@ __all__ = [
     "DamagedError",
     "DataError",
     "DeviceError",
+    "ExitCode",
     "InputError",
     "MissingExtraError",
     "PluginError",
