@@ -57,7 +57,7 @@ class _Form:
 _SWITCH = re.compile("[ifhdTF]")
 _NUMBER = re.compile("[ifhd]")
 _RATING = re.compile("[ifhd]{2}s?")
-_TOUCH = _Form(_SWITCH, "expected 0 when the finger lifts, 1 when it touches")
+_TOUCH = _Form(re.compile("[ifhdTF]s?"), "expected 0 when the finger lifts, 1 when it touches, and a name if any")
 _FORMS = {
     "/valaro/rate": _Form(_RATING, "expected valence and arousal, two numbers from -1 to 1, and a name if any", -1.0),
     "/valaro/rate/xy": _Form(_RATING, "expected x and y of a pad, two numbers from 0 to 1, and a name if any"),

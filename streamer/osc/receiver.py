@@ -1,33 +1,33 @@
 """Receives OSC over UDP for a running session, in a thread of its own."""
 
-import errno
 import ipaddress
 import logging
-import socket
+import selectors
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from .._util.address import parse_destination
 from .._util.rate_limit import Bucket
 from ..core.controls import Controls
-from ..errors import InputError, SinkError
+from ..errors import InputError
 from .commands import LARGEST, Command, Ignored, Message, Refusal, handle
 from .dispatch import apply_command
-from .touch_pad import REST, Pads, Sender, remember
+from .senders import REPORTS, Sender, Senders
+from .touch_pad import REST, Pads
+from .udp import dropped_packets, listen
 
 log = logging.getLogger(__name__)
 
-WORK = 500.0, 100.0  # messages a second that are read in the long run, and at once
-ANSWERS = 50.0, 25.0  # the same for answers, so that nobody whose address was forged is flooded
-KERNEL_BUFFER = 32_768  # bytes: about a burst of small packets; the kernel drops the rest at no cost
-BREATH = 0.1  # s for which a flood is left to the kernel, and after which close() takes effect
-LOG_PAUSE = 60.0  # s between two warnings
+READS = 20_000.0, 4_000.0  # packets a second that are looked at, read or not; what comes beyond waits in the kernel
+AT_ONCE = 64  # packets between two looks at the fingers and at close()
+BREATH = 0.1  # s after which close() takes effect, and within which a finger's rest is noticed
+LOG_PAUSE = 60.0  # s between two warnings about one sender
 MOST_INT = 2**31 - 1  # of OSC's type i
 
 
@@ -68,6 +68,9 @@ class OscInCounters:
     malformed : not OSC, or larger than one Ethernet frame.
     unanswered : answers that were not sent: too many a second, or no usable address.
     faults : our own, such as a full disk when a rating is stored.
+    over : packets that went unread, since their sender sent too many.
+    dropped : packets that the system dropped, since they came faster than they could be looked at; None where the
+        system does not tell (all but Linux).
     """
 
     messages: int = 0
@@ -77,6 +80,8 @@ class OscInCounters:
     malformed: int = 0
     unanswered: int = 0
     faults: int = 0
+    over: int = 0
+    dropped: int | None = None
 
 
 class OscIn:
@@ -105,33 +110,37 @@ class OscIn:
                                     them says whose rating it is, where there are several listeners
     /valaro/rate/xy   2 numbers     the same from an XY pad, each in [0, 1], x is valence and y is arousal: one
                                     rating when the finger has rested for 0.5 s, or lifts; a name as above
-    /valaro/rate/z    number, T, F  the finger on that pad: 0 when it lifts (also as /valaro/rate/xy/z)
+    /valaro/rate/z    number, T, F  the finger on that pad: 0 when it lifts (also as /valaro/rate/xy/z); a name as above
     /valaro/listener  s             whose ratings they are; "" is nobody
     /valaro/offset    number        seconds, 0 to 30, by which everything goes out later
     /valaro/pause     number, T, F  T or 0.5 and above: nothing goes out; F or below: it does again
-    /valaro/reply     number        from now on this host's answers go to that port of it
+    /valaro/reply     number        from now on the answers to this sender go to that port of its host
     /valaro/status                  asks for the status only
     ================  ============  ============================================================================
 
     Each is answered with ``/valaro/status`` ``ssffiii``: state ("listening" or "paused"), listener, offset, time,
     emissions, lost, faults, as in :class:`Status`; those of a pad once, when they have become a rating. A wrong one
     under /valaro is answered with ``/valaro/error`` ``ss``: its address and what was expected. Answers go to the port
-    that the message came from, unless the host asked for another with ``/valaro/reply``.
+    that the message came from, unless that sender asked for another with ``/valaro/reply``.
 
-    Whatever comes in, at most 500 messages a second are read and 50 answers sent.
+    A sender is an address and a port. Each may send 100 messages a second, whatever others do, and all of one host 400
+    more; 50 answers a second go to each (:mod:`.senders`).
     """
 
     def __init__(self, address: str, controls: Controls, status: Callable[[], Status]) -> None:
         self._controls = controls
         self._status = status
-        self._counters = OscInCounters()
-        self._work = Bucket(*WORK)
-        self._answers = Bucket(*ANSWERS)
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()  # of the counts, and of what is left for answers
+        self._over = 0  # counted by the listening thread alone, which has the least time where this counts
+        self._dropped: int | None = None
+        self._reads = Bucket(*READS)
+        self._senders = Senders()
         self._pads = Pads()
-        self._reply_ports: dict[str, int] = {}
-        self._silent_until = 0.0
+        self._reports = Bucket(*REPORTS)
         self._closing = threading.Event()
-        self._socket = _listen(address)
+        self._packet = bytearray(LARGEST + 1)
+        self._socket = listen(address)
         self.host: str = self._socket.getsockname()[0]
         self.port: int = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._run, name=f"OSC in {self.port}", daemon=True)
@@ -140,40 +149,55 @@ class OscIn:
     @property
     def counters(self) -> OscInCounters:
         """A snapshot; may be read from any thread, at any time."""
-        return self._counters
+        if self._socket.fileno() >= 0:
+            self._dropped = dropped_packets(self._socket)
+        with self._lock:
+            return OscInCounters(**self._counts, over=self._over, dropped=self._dropped)
 
     def close(self) -> None:
         """Stop listening and wait for the thread; may be called twice."""
         self._closing.set()
         self._thread.join()
+        _ = self.counters  # what the system dropped is known as long as the socket is open
         self._socket.close()
 
     def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._receive_one()
-            except Exception as fault:  # noqa: BLE001  nothing that comes in may end this
-                self._work.take(1)
-                self._fault(fault)
+        with selectors.DefaultSelector() as arrivals:
+            arrivals.register(self._socket, selectors.EVENT_READ)
+            while not self._closing.is_set():
+                try:
+                    arrivals.select(BREATH)
+                    self._receive()
+                    self._take_rested()
+                except Exception as fault:  # noqa: BLE001  nothing that comes in may end this
+                    self._fault(fault, None)
+                    self._closing.wait(BREATH / 10)
 
-    def _receive_one(self) -> None:
-        """Take one packet, or wait a little for one."""
-        for sender, place in self._pads.rested(time.monotonic()):
-            valence, arousal, name = place
+    def _receive(self) -> None:
+        """Take the packets that wait, some at a time."""
+        for _ in range(AT_ONCE):
+            if not self._reads.has_one():
+                self._closing.wait(BREATH / 10)
+                return
+            self._reads.take(1)
+            try:
+                size, sender = self._socket.recvfrom_into(self._packet)
+            except BlockingIOError:
+                return
+            except OSError:  # Windows: a packet that is too large, or an answer that was refused
+                size, sender = 0, ("nobody", 0)
+            seat = self._senders.admit(sender)
+            if seat is None:
+                self._over += 1
+                continue
+            messages = handle(bytes(memoryview(self._packet)[:size]))
+            self._senders.take(seat, max(1, len(messages)))
+            for message in messages:
+                self._take(message, sender)
+
+    def _take_rested(self) -> None:
+        for sender, (valence, arousal, name) in self._pads.rested(time.monotonic()):
             self._apply(Command("/valaro/rate/xy", (valence, arousal, REST, name)), sender)
-        if not self._work.has_one():
-            self._closing.wait(BREATH)
-            return
-        try:
-            packet, sender = self._socket.recvfrom(LARGEST + 1)
-        except TimeoutError:
-            return
-        except OSError:  # Windows: a packet that is too large, or an answer that was refused
-            packet, sender = b"", ("nobody", 0)
-        messages = handle(packet)
-        self._work.take(max(1, len(messages)))
-        for message in messages:
-            self._take(message, sender)
 
     def _take(self, message: Message, sender: Sender) -> None:
         self._count("messages")
@@ -185,7 +209,7 @@ class OscIn:
             case Ignored(why):
                 self._count(why)
                 if why == "malformed":
-                    self._report(f"a packet from {sender[0]} is no OSC message")
+                    self._report(f"a packet from {_named(sender)} is no OSC message", sender)
 
     def _apply(self, command: Command, sender: Sender) -> None:
         try:
@@ -196,7 +220,7 @@ class OscIn:
         except InputError as error:
             self._refuse(Refusal(command.address, str(error)), sender)
         except Exception as fault:  # noqa: BLE001  a callback for ratings may be any code
-            self._fault(fault)
+            self._fault(fault, sender)
             self._answer(sender, "/valaro/error", command.address, f"this failed within Valaro: {_one_line(fault)}")
 
     def _execute(self, command: Command, sender: Sender) -> bool:
@@ -207,21 +231,24 @@ class OscIn:
             case "/valaro/rate/xy", (float(x), float(y), *name):
                 self._pads.move(sender, (2.0 * x - 1.0, 2.0 * y - 1.0, str(*name)), time.monotonic())
                 return False
-            case (("/valaro/rate/z" | "/valaro/rate/xy/z"), (float(touch),)):
-                place = self._pads.lift(sender) if touch < 0.5 else None
+            case (("/valaro/rate/z" | "/valaro/rate/xy/z"), (float(touch), *name)):
+                place = self._pads.lift(sender, str(*name)) if touch < 0.5 else None
                 if place is None:
                     return False
                 valence, arousal, name = place
                 self._controls.rate(valence, arousal, name or None, "osc")
             case "/valaro/reply", (float(port),):
-                remember(self._reply_ports, sender[0], int(port))
+                seat = self._senders.seat(sender)
+                if not seat.lasting:
+                    raise InputError("too many programs send from this machine: try it again in a minute")
+                seat.reply_port = int(port)
             case _:
                 apply_command(command, self._controls)
         return True
 
     def _refuse(self, refusal: Refusal, sender: Sender) -> None:
         self._count("refused")
-        self._report(f"{refusal.address!r} from {sender[0]}: {refusal.expected}")
+        self._report(f"{refusal.address!r} from {_named(sender)}: {refusal.expected}", sender)
         self._answer(sender, "/valaro/error", refusal.address, refusal.expected)
 
     def _answer_status(self, sender: Sender) -> None:
@@ -231,33 +258,43 @@ class OscIn:
         self._answer(sender, "/valaro/status", *settings, *counts)
 
     def _answer(self, sender: Sender, address: str, *values: str | float) -> None:
+        """Send one answer, now or later, from any thread; where there are too many, it is counted instead."""
+        seat = self._senders.seat(sender)
         host, port, *scope = sender
-        port = self._reply_ports.get(host, int(port))
-        if not (self._answers.has_one() and answerable(host, port)):
-            self._count("unanswered")
-            return
-        self._answers.take(1)
+        port = seat.reply_port or int(port)
+        with self._lock:
+            allowed = seat.answers.has_one() and answerable(host, port)
+            if allowed:
+                seat.answers.take(1)
         builder = OscMessageBuilder(address)
         for value in values:
             builder.add_arg(value)
         try:
-            self._socket.sendto(builder.build().dgram, (host, port, *scope))
+            if allowed:
+                self._socket.sendto(builder.build().dgram, (host, port, *scope))
         except OSError:
+            allowed = False
+        if not allowed:
             self._count("unanswered")
 
-    def _fault(self, fault: Exception) -> None:
+    def _fault(self, fault: Exception, sender: Sender | None) -> None:
         self._count("faults")
-        self._report(_one_line(fault))
+        self._report(_one_line(fault), sender)
 
     def _count(self, counter: str) -> None:
-        # Replaced as a whole by this thread alone, so that a snapshot is consistent.
-        self._counters = replace(self._counters, **{counter: getattr(self._counters, counter) + 1})
+        with self._lock:
+            self._counts[counter] += 1
 
-    def _report(self, text: str) -> None:
-        now = time.monotonic()
-        if now >= self._silent_until:
-            self._silent_until = now + LOG_PAUSE
-            log.warning("OSC input %d: %s (told once a minute at most, counted always)", self.port, text)
+    def _report(self, text: str, sender: Sender | None) -> None:
+        """Log a line, unless there was one about the same sender, or there were several about its host, just now."""
+        now, seat = time.monotonic(), None if sender is None else self._senders.seat(sender)
+        reports = self._reports if seat is None else seat.reports
+        if not reports.has_one() or (seat is not None and now < seat.silent_until):
+            return
+        reports.take(1)
+        if seat is not None:
+            seat.silent_until = now + LOG_PAUSE
+        log.warning("OSC input %d: %s (told once a minute at most, counted always)", self.port, text)
 
 
 def answerable(host: str, port: int) -> bool:
@@ -268,48 +305,8 @@ def answerable(host: str, port: int) -> bool:
     return False
 
 
-def _listen(address: str) -> socket.socket:
-    text = address.strip()
-    try:
-        host, port = parse_destination(text if ":" in text else f"127.0.0.1:{text}")
-    except InputError as error:
-        forms = "write PORT or HOST:PORT, such as 9001, 0.0.0.0:9001 or [::1]:9001"
-        raise InputError(f"OSC input {address!r}: {forms}") from error
-    try:
-        candidates = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as fault:
-        raise SinkError(f"OSC input {address!r}: the host cannot be found; check its name") from fault
-    # IPv4 first: most programs send there.
-    family, _, _, _, bind_address = min(candidates, key=lambda entry: entry[0] != socket.AF_INET)
-    try:
-        return _bound(family, bind_address)
-    except OSError as fault:
-        raise _explained(address, fault) from fault
-
-
-def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
-    opened = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER)
-        if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # [::] receives IPv4 too, on every system
-        opened.bind(address)
-        opened.settimeout(BREATH)
-    except OSError:
-        opened.close()
-        raise
-    return opened
-
-
-def _explained(address: str, fault: OSError) -> InputError | SinkError:
-    match fault.errno:
-        case errno.EADDRNOTAVAIL:
-            return InputError(f"OSC input {address!r}: not an address of this machine; 0.0.0.0 hears every network")
-        case errno.EADDRINUSE:
-            return SinkError(f"OSC input {address!r}: another program has this port; close it or choose another port")
-        case errno.EACCES:
-            return SinkError(f"OSC input {address!r}: not allowed; choose a port above 1023")
-    return SinkError(f"OSC input {address!r}: {(fault.strerror or str(fault)).lower()}")
+def _named(sender: Sender) -> str:
+    return f"[{sender[0]}]:{sender[1]}" if ":" in sender[0] else f"{sender[0]}:{sender[1]}"
 
 
 def _one_line(error: BaseException) -> str:
