@@ -2,6 +2,7 @@
 
 - ``packets``: An emission as OSC packets.
 - ``sink``: Sends emissions to a destination.
+- ``pattern``: Matches address patterns.
 - ``commands``: Parses and checks incoming messages.
 - ``dispatch``: Applies a checked command to the session's controls.
 - ``senders``: How much each sender may send, and what is remembered of it.

@@ -13,6 +13,7 @@ from typing import Literal
 from pythonosc.parsing import osc_types
 
 from ..core.controls import MOST_OFFSET
+from .pattern import is_pattern, matching
 
 LARGEST = 1_472  # bytes: what one Ethernet frame carries; several times what any message here needs
 MOST_ECHO = 64  # characters of a wrong address that go back in an error
@@ -38,9 +39,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Input that is not answered: a message for another program, or from another Valaro; or not OSC at all."""
+    """Input that is for others, or not OSC at all.
+
+    Parameters
+    ----------
+    why : which of the two.
+    address : of a message for another program; "" for what is no OSC, and for an answer of another Valaro.
+    """
 
     why: Literal["foreign", "malformed"]
+    address: str = ""
 
 
 Message = Command | Refusal | Ignored
@@ -67,8 +75,12 @@ _FORMS = {
     "/valaro/offset": _Form(_NUMBER, f"expected a number of seconds from 0 to {MOST_OFFSET:g}", 0.0, MOST_OFFSET),
     "/valaro/pause": _Form(_SWITCH, "expected 1 or T to pause, 0 or F to go on"),
     "/valaro/reply": _Form(_NUMBER, "expected the port for answers, a number from 1 to 65535", 1.0, 65_535.0),
-    "/valaro/status": _Form(re.compile(""), "expected no argument"),
+    "/valaro/status": _Form(re.compile(".*", re.DOTALL), "expected no argument"),  # a button sends its 1 along
 }
+_STATUS = "/valaro/status"
+_ANSWER = "ssffiii"  # the type tags of another Valaro's status
+_NO_TEXT = "expected text, such as a name, in UTF-8"
+UNKNOWN = f"unknown address; there are {', '.join(_FORMS)}"
 _READERS: dict[str, Callable[[bytes, int], tuple[float | str, int]]] = {
     "i": osc_types.get_int,
     "h": osc_types.get_int64,
@@ -81,12 +93,13 @@ _READERS: dict[str, Callable[[bytes, int], tuple[float | str, int]]] = {
 def handle(packet: bytes) -> list[Message]:
     """The messages of one packet, in order; never raises.
 
-    A packet above LARGEST bytes is malformed, whatever it holds, and so is a whole bundle whose framing is broken.
+    A packet above LARGEST bytes is malformed, whatever it holds, and so is a whole bundle whose framing is broken. A
+    message whose address is a pattern becomes one for each address that it matches and its arguments fit.
     """
     if len(packet) > LARGEST:
         return [Ignored("malformed")]
     try:
-        return [_read(element) for element in list(_elements(packet))]
+        return [message for element in list(_elements(packet)) for message in _read(element)]
     except (osc_types.ParseError, struct.error):
         return [Ignored("malformed")]
 
@@ -108,38 +121,75 @@ def _elements(packet: bytes) -> Iterator[bytes]:
         offset += size
 
 
-def _read(element: bytes) -> Message:
+def _read(element: bytes) -> list[Message]:
     try:
         address, offset = osc_types.get_string(element, 0)
-        if not address.startswith("/valaro/"):
-            return Ignored("foreign" if address.startswith("/") else "malformed")
+        if not address.startswith("/"):
+            return [Ignored("malformed")]
         # Old senders leave the type tags out where there are no arguments.
         tags, offset = osc_types.get_string(element, offset) if offset < len(element) else (",", offset)
         if not tags.startswith(","):
-            return Ignored("malformed")
-        if address == "/valaro/error" or (address == "/valaro/status" and tags != ","):
-            return Ignored("foreign")  # an answer: two Valaros that answered each other's would never end
-        form = _FORMS.get(address)
-        if form is None:
-            return Refusal(address[:MOST_ECHO], f"unknown address; there are {', '.join(_FORMS)}")
-        if not form.tags.fullmatch(tags[1:]):
-            return Refusal(address, form.expected)
-        values = _values(element, tags[1:], offset)
+            return [Ignored("malformed")]
+        arguments = _Arguments(element, tags[1:], offset)
+        return _matched(address, arguments) if is_pattern(address) else [_understood(address, arguments)]
     except (osc_types.ParseError, UnicodeDecodeError):
-        return Ignored("malformed")
+        return [Ignored("malformed")]
+
+
+def _matched(pattern: str, arguments: "_Arguments") -> list[Message]:
+    """The commands of a pattern, or why there is none."""
+    addresses = matching(pattern, list(_FORMS))
+    if not addresses:
+        return [_unknown(pattern)]
+    if arguments.tags:
+        addresses = [address for address in addresses if address != _STATUS] or addresses
+    found = [_understood(address, arguments) for address in addresses]
+    return [message for message in found if isinstance(message, Command)] or found[:1]
+
+
+def _understood(address: str, arguments: "_Arguments") -> Message:
+    if address == "/valaro/error" or (address == _STATUS and arguments.tags == _ANSWER):
+        return Ignored("foreign")  # an answer: two Valaros that answered each other's would never end
+    form = _FORMS.get(address)
+    if form is None:
+        return _unknown(address)
+    if not form.tags.fullmatch(arguments.tags):
+        return Refusal(address, form.expected)
+    if address == _STATUS:
+        return Command(address, ())
+    try:
+        values = arguments.values()
+    except UnicodeDecodeError:
+        return Refusal(address, _NO_TEXT)
     if not all(isinstance(value, str) or form.low <= value <= form.high for value in values):  # NaN is never within
         return Refusal(address, form.expected)
     return Command(address, values)
 
 
-def _values(element: bytes, tags: str, offset: int) -> tuple[float | str, ...]:
-    values: list[float | str] = []
-    for tag in tags:
-        if tag in "TF":
-            values.append(float(tag == "T"))
-        else:
-            value, offset = _READERS[tag](element, offset)
-            values.append(value if isinstance(value, str) else float(value))
-    if offset > len(element):
-        raise osc_types.ParseError("cut short")
-    return tuple(values)
+def _unknown(address: str) -> Message:
+    if not address.startswith("/valaro/"):
+        return Ignored("foreign", address[:MOST_ECHO])
+    return Refusal(address[:MOST_ECHO], UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """The arguments of one message: its bytes, its type tags, and where in the bytes the first one is."""
+
+    element: bytes
+    tags: str
+    offset: int
+
+    def values(self) -> tuple[float | str, ...]:
+        """Their values. Raises osc_types.ParseError where they are cut short, and UnicodeDecodeError for text."""
+        values: list[float | str] = []
+        offset = self.offset
+        for tag in self.tags:
+            if tag in "TF":
+                values.append(float(tag == "T"))
+            else:
+                value, offset = _READERS[tag](self.element, offset)
+                values.append(value if isinstance(value, str) else float(value))
+        if offset > len(self.element):
+            raise osc_types.ParseError("cut short")
+        return tuple(values)

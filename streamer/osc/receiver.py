@@ -16,7 +16,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from .._util.rate_limit import Bucket
 from ..core.controls import Controls
 from ..errors import InputError
-from .commands import LARGEST, Command, Ignored, Message, Refusal, handle
+from .commands import LARGEST, UNKNOWN, Command, Ignored, Message, Refusal, handle
 from .dispatch import apply_command
 from .senders import REPORTS, Sender, Senders
 from .touch_pad import REST, Pads
@@ -64,7 +64,7 @@ class OscInCounters:
     messages : that were read; a packet without a readable one counts as one.
     obeyed : messages that took effect.
     refused : wrong types or values, or an unknown address under /valaro.
-    foreign : other addresses, or answers of another Valaro.
+    foreign : addresses that are not under /valaro, or answers of another Valaro.
     malformed : not OSC, or larger than one Ethernet frame.
     unanswered : answers that were not sent: too many a second, or no usable address.
     faults : our own, such as a full disk when a rating is stored.
@@ -115,13 +115,14 @@ class OscIn:
     /valaro/offset    number        seconds, 0 to 30, by which everything goes out later
     /valaro/pause     number, T, F  T or 0.5 and above: nothing goes out; F or below: it does again
     /valaro/reply     number        from now on the answers to this sender go to that port of its host
-    /valaro/status                  asks for the status only
+    /valaro/status    any           asks for the status only
     ================  ============  ============================================================================
 
     Each is answered with ``/valaro/status`` ``ssffiii``: state ("listening" or "paused"), listener, offset, time,
     emissions, lost, faults, as in :class:`Status`; those of a pad once, when they have become a rating. A wrong one
-    under /valaro is answered with ``/valaro/error`` ``ss``: its address and what was expected. Answers go to the port
-    that the message came from, unless that sender asked for another with ``/valaro/reply``.
+    under /valaro is answered with ``/valaro/error`` ``ss``: its address and what was expected; so is any other address,
+    once a minute. An address may be a pattern (:mod:`.pattern`): it acts on each that its arguments fit. Answers go to
+    the port that the message came from, unless that sender asked for another with ``/valaro/reply``.
 
     A sender is an address and a port. Each may send 100 messages a second, whatever others do, and all of one host 400
     more; 50 answers a second go to each (:mod:`.senders`).
@@ -206,10 +207,19 @@ class OscIn:
                 self._apply(message, sender)
             case Refusal():
                 self._refuse(message, sender)
-            case Ignored(why):
+            case Ignored(why, address):
                 self._count(why)
                 if why == "malformed":
                     self._report(f"a packet from {_named(sender)} is no OSC message", sender)
+                elif address:
+                    self._point_out(address, sender)
+
+    def _point_out(self, address: str, sender: Sender) -> None:
+        """Answer an address that is not under /valaro, the first in a while: a program may answer the answer."""
+        seat, now = self._senders.seat(sender), time.monotonic()
+        if seat.lasting and now >= seat.silent_about_others_until:
+            seat.silent_about_others_until = now + LOG_PAUSE
+            self._answer(sender, "/valaro/error", address, UNKNOWN)
 
     def _apply(self, command: Command, sender: Sender) -> None:
         try:

@@ -39,6 +39,7 @@ class Seat:
     lasting : whether it is in the table; else it is forgotten after this message, since its host has too many.
     reply_port : where it wants its answers, None for the port that it sends from.
     silent_until : when the log may speak of it again.
+    silent_about_others_until : when it is told again that an address is not one of Valaro's.
     pays : the bucket that the newest packet is taken from.
     """
 
@@ -50,6 +51,7 @@ class Seat:
     pays: Bucket
     reply_port: int | None = None
     silent_until: float = 0.0
+    silent_about_others_until: float = 0.0
 
 
 @dataclass(slots=True)

@@ -206,7 +206,7 @@ def test_a_rating_before_the_first_emission_is_refused(tracker: Tracker, host: H
     assert "nothing was heard yet" in text
 
 
-def test_what_is_for_others_or_no_osc_is_counted_and_not_answered(
+def test_what_is_no_osc_is_not_answered_and_what_is_for_others_once(
     tracker: Tracker, host: Host, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -215,6 +215,9 @@ def test_what_is_for_others_or_no_osc_is_counted_and_not_answered(
             host.send(b"#bundle\0\0\0\0\0\0\0\0\1\xff\xff\xff\xfc")
             host.say("/1/fader1", 0.5)
             host.say("/valaro/error", "/valaro/rate", "expected")
+        answered, (about, text) = host.answer()
+        assert (answered, about) == ("/valaro/error", "/1/fader1")
+        assert "there are /valaro/rate" in text
         assert host.ask("/valaro/status")[0] == "/valaro/status"  # and not an answer to one of the others
     counters = tracker.input.counters
     assert (counters.malformed, counters.foreign, counters.refused) == (6, 6, 0)
@@ -226,6 +229,14 @@ def test_a_bundle_is_obeyed_message_by_message(tracker: Tracker, host: Host) -> 
     host.send(bundle(message("/valaro/listener", "ana"), message("/valaro/offset", 99.0), message("/valaro/pause", 1)))
     assert [host.answer()[0] for _ in range(3)] == ["/valaro/status", "/valaro/error", "/valaro/status"]
     assert (tracker.controls.listener, tracker.controls.offset, tracker.controls.paused) == ("ana", 0.0, True)
+
+
+def test_a_button_and_a_pattern_are_answered(tracker: Tracker, host: Host) -> None:
+    assert host.ask("/valaro/status", 1.0)[0] == host.ask("/valaro/status", 1)[0] == "/valaro/status"
+    host.say("/valaro/{offset,pause}", 1)
+    assert [host.answer()[1][2], host.answer()[1][0]] == [1.0, "paused"]
+    host.send(message("/valaro/listener", "Jose").dgram.replace(b"Jose", b"Jos\xe9"))
+    assert host.answer() == ("/valaro/error", ["/valaro/listener", "expected text, such as a name, in UTF-8"])
 
 
 def test_answers_go_to_the_port_that_a_host_asked_for(tracker: Tracker, host: Host) -> None:
