@@ -3,6 +3,7 @@
 An option counts before the configuration file, and the file before the default.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from .settings import (
 if TYPE_CHECKING:
     from ...models.tracker import Policy
     from .config.schema import Config
+
+log = logging.getLogger(__name__)
 
 POLICIES = ("drift", "hold", "pass")  # as models.tracker has them, whose import brings all compiled code
 VIRTUAL = "virtual"  # as --midi: a port of our own
@@ -197,10 +200,35 @@ def _destinations(options: Options, config: "Config | None", *, demo: bool) -> t
         option, key = ("--osc-messages", "bundle = false") if rate is None else ("--osc-rate", "rate = 60")
         raise InputError(f"{option} is for what --osc names: give one, or write {key} under [[osc]] in a config")
     destinations = [
-        OscDestination(table.to, table.bundle, table.contract, table.cells, table.rate, table.maps, table.channel_maps)
+        OscDestination(
+            destination=table.to,
+            bundle=table.bundle,
+            contract=table.contract,
+            cells=table.cells,
+            rate=table.rate,
+            maps=table.maps,
+            channel_maps=table.channel_maps if any(entry.for_channels for entry in table.entries) else None,
+        )
         for table in of_file
     ]
-    return (*destinations, *(OscDestination(to, not options.osc_messages, rate=rate) for to in named))
+    found: list[OscDestination] = []
+    for each in (*destinations, *(OscDestination(to, not options.osc_messages, rate=rate) for to in named)):
+        if any(_says_all_of(each, other) for other in found):
+            log.warning("OSC to %s is asked for twice: it is sent once", each.destination)
+        else:
+            found.append(each)
+    return tuple(found)
+
+
+def _says_all_of(each: OscDestination, other: OscDestination) -> bool:
+    """Whether ``other`` sends all that ``each`` does to the same place, in the same way."""
+    from .._util.address import place
+
+    if not each.contract or each.maps() or each.channel_maps is not None:
+        return False
+    if (each.bundle, each.rate) != (other.bundle, other.rate):
+        return False
+    return other.contract and other.cells >= each.cells and place(each.destination) == place(other.destination)
 
 
 def _midi(named: str | None, config: "Config | None") -> MidiOutput | None:

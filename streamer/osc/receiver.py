@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import selectors
+import socket
 import threading
 import time
 from collections import Counter
@@ -90,7 +91,7 @@ class OscIn:
     Parameters
     ----------
     address : "PORT", for this machine only (127.0.0.1), or "HOST:PORT" with one of this machine's addresses;
-        "0.0.0.0:PORT" and "[::]:PORT" listen on every network.
+        "*:PORT" listens on every network, "0.0.0.0:PORT" on those of IPv4.
     controls : what the messages set.
     status : called for each ``/valaro/status`` that is answered, in the listening thread.
 
@@ -141,17 +142,18 @@ class OscIn:
         self._reports = Bucket(*REPORTS)
         self._closing = threading.Event()
         self._packet = bytearray(LARGEST + 1)
-        self._socket = listen(address)
-        self.host: str = self._socket.getsockname()[0]
-        self.port: int = self._socket.getsockname()[1]
+        self._sockets = listen(address)
+        self.host: str = self._sockets[0].getsockname()[0]
+        self.port: int = self._sockets[0].getsockname()[1]
         self._thread = threading.Thread(target=self._run, name=f"OSC in {self.port}", daemon=True)
         self._thread.start()
 
     @property
     def counters(self) -> OscInCounters:
         """A snapshot; may be read from any thread, at any time."""
-        if self._socket.fileno() >= 0:
-            self._dropped = dropped_packets(self._socket)
+        if self._sockets[0].fileno() >= 0:
+            drops = [count for each in self._sockets if (count := dropped_packets(each)) is not None]
+            self._dropped = sum(drops) if drops else None
         with self._lock:
             return OscInCounters(**self._counts, over=self._over, dropped=self._dropped)
 
@@ -160,21 +162,23 @@ class OscIn:
         self._closing.set()
         self._thread.join()
         _ = self.counters  # what the system dropped is known as long as the socket is open
-        self._socket.close()
+        for each in self._sockets:
+            each.close()
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as arrivals:
-            arrivals.register(self._socket, selectors.EVENT_READ)
+            for each in self._sockets:
+                arrivals.register(each, selectors.EVENT_READ, each)
             while not self._closing.is_set():
                 try:
-                    arrivals.select(BREATH)
-                    self._receive()
+                    for arrival, _ in arrivals.select(BREATH):
+                        self._receive(arrival.data)
                     self._take_rested()
                 except Exception as fault:  # noqa: BLE001  nothing that comes in may end this
                     self._fault(fault, None)
                     self._closing.wait(BREATH / 10)
 
-    def _receive(self) -> None:
+    def _receive(self, arrived: socket.socket) -> None:
         """Take the packets that wait, some at a time."""
         for _ in range(AT_ONCE):
             if not self._reads.has_one():
@@ -182,7 +186,7 @@ class OscIn:
                 return
             self._reads.take(1)
             try:
-                size, sender = self._socket.recvfrom_into(self._packet)
+                size, sender = arrived.recvfrom_into(self._packet)
             except BlockingIOError:
                 return
             except OSError:  # Windows: a packet that is too large, or an answer that was refused
@@ -281,7 +285,8 @@ class OscIn:
             builder.add_arg(value)
         try:
             if allowed:
-                self._socket.sendto(builder.build().dgram, (host, port, *scope))
+                # Of two sockets, the first is of IPv4, whose senders have no scope.
+                self._sockets[-1 if scope else 0].sendto(builder.build().dgram, (host, port, *scope))
         except OSError:
             allowed = False
         if not allowed:
@@ -311,7 +316,9 @@ def answerable(host: str, port: int) -> bool:
     """Whether an answer may be sent there: to a single machine, and to a valid port."""
     with suppress(ValueError):
         address = ipaddress.ip_address(host)
-        return port > 0 and not (address.is_multicast or address.is_unspecified or host == "255.255.255.255")
+        # What IPv4 sends to a socket of IPv6.
+        address = getattr(address, "ipv4_mapped", None) or address
+        return port > 0 and not (address.is_multicast or address.is_unspecified or str(address) == "255.255.255.255")
     return False
 
 

@@ -47,9 +47,9 @@ class Osc:
 
     Parameters
     ----------
-    destination : "HOST:PORT", or "[HOST]:PORT" for an IPv6 address. A broadcast address such as 192.168.1.255 is
-        allowed. A name is looked up in a thread, once, and again every 5 s while sending to it fails; the
-        constructor waits for it for at most 2 s.
+    destination : "HOST:PORT", "[HOST]:PORT" for an IPv6 address, or "PORT" of this machine. A broadcast address such
+        as 192.168.1.255 is allowed. A name is looked up in a thread, once, and again every 5 s while sending to it
+        fails; the constructor waits for it for at most 2 s.
     bundle : one bundle with the immediate timetag (under 1,000 bytes: it fits an Ethernet frame unfragmented), and
         further ones for what ``maps`` adds beyond 1,400 bytes; or, for receivers that mishandle bundles, one packet
         for each address.

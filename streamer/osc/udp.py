@@ -5,16 +5,15 @@ import socket
 import struct
 import sys
 from contextlib import suppress
-from typing import Any
 
-from .._util.address import parse_destination
+from .._util.address import listening_at, parse_listening
 from ..errors import InputError, SinkError
 
 KERNEL_BUFFER = 4 * 2**20  # bytes that are asked for: 10,000 small packets; the system may allow less
 
 
-def listen(address: str) -> socket.socket:
-    """A socket that does not block, at "PORT" (of 127.0.0.1) or "HOST:PORT".
+def listen(address: str) -> list[socket.socket]:
+    """Sockets that do not block, at "PORT" (of 127.0.0.1), "HOST:PORT", or "*:PORT" for all interfaces.
 
     Raises
     ------
@@ -23,35 +22,20 @@ def listen(address: str) -> socket.socket:
     SinkError
         A host that does not resolve, or a port that is taken or may not be opened.
     """
-    text = address.strip()
     try:
-        host, port = parse_destination(text if ":" in text else f"127.0.0.1:{text}")
+        host, port = parse_listening(address, "OSC input")
     except InputError as error:
         forms = "write PORT or HOST:PORT, such as 9001, 0.0.0.0:9001 or [::1]:9001"
-        raise InputError(f"OSC input {address!r}: {forms}") from error
+        raise InputError(f"{error}; {forms}") from error
     try:
-        candidates = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as fault:
+        opened = listening_at(host, port, socket.SOCK_DGRAM)
+    except (socket.gaierror, UnicodeError) as fault:
         raise SinkError(f"OSC input {address!r}: the host cannot be found; check its name") from fault
-    # IPv4 first: most programs send there.
-    family, _, _, _, bind_address = min(candidates, key=lambda entry: entry[0] != socket.AF_INET)
-    try:
-        return _bound(family, bind_address)
     except OSError as fault:
         raise _explained(address, fault) from fault
-
-
-def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
-    opened = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        _enlarge(opened)
-        if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # [::] receives IPv4 too, on every system
-        opened.bind(address)
-        opened.setblocking(False)
-    except OSError:
-        opened.close()
-        raise
+    for each in opened:
+        _enlarge(each)
+        each.setblocking(False)
     return opened
 
 

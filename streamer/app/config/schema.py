@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from ..._util.address import parse_destination
+from ..._util.address import parse_destination, parse_listening
 from ...core.affect import MOST_CHANNELS
 from ...core.controls import MOST_OFFSET, listener_name
 from ...errors import InputError
@@ -100,7 +100,7 @@ def _host(text: str) -> str:
 
 def _listen(text: str) -> str:
     try:
-        parse_destination(text if ":" in text else f"127.0.0.1:{text}")
+        parse_listening(text, "OSC input")
     except InputError as error:
         raise ValueError('must be "PORT" or "HOST:PORT", the port from 1 to 65535') from error
     return text.strip()
@@ -185,8 +185,8 @@ class OscMap(Table):
 class OscOut(Table):
     """``[[osc]]``: one destination. ``rate`` in Hz is that of the interpolated output; None: one an emission."""
 
-    to: Annotated[str, _checked(parse_destination)]
-    """Where to, `HOST:PORT`; IPv6 as `[::1]:9000`."""
+    to: Annotated[NumberOrText, _checked(parse_destination)]
+    """Where to, `HOST:PORT`, or `PORT` of this machine; IPv6 as `[::1]:9000`."""
     bundle: bool = True
     """One OSC bundle an emission; `false`: plain messages, for receivers that mishandle bundles."""
     contract: bool = True
@@ -218,7 +218,8 @@ class OscInput(Table):
     """``[osc_in]``: where OSC messages are taken."""
 
     listen: Annotated[NumberOrText, AfterValidator(_listen)]
-    """`PORT` (heard from this machine only) or `HOST:PORT`; `0.0.0.0:PORT` takes messages from the network."""
+    """`PORT` (heard from this machine only) or `HOST:PORT`; `0.0.0.0:PORT` takes messages from the network, and
+    `*:PORT` over IPv6 too."""
 
 
 class MidiOut(Table):
@@ -309,7 +310,7 @@ class QueryServer(Table):
     port: Annotated[int, _between(0, 65535)] = 0
     """Port of the server; 0: any that is free."""
     host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
-    """`127.0.0.1` is reached from this machine only, `0.0.0.0` from the network."""
+    """`127.0.0.1` is reached from this machine only, `0.0.0.0` from the network, `*` over IPv6 too."""
     name: Annotated[str, AfterValidator(_service_name)] = "Valaro"
     """What it is called where it is announced, 63 bytes at most."""
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from ..._util.address import parse_destination
+from ..._util.address import parse_listening
 from ..._util.files import AtomicFile, reason
 from ..._util.process import resident_bytes
 from ...core.affect import ACTIVITIES, Affect
@@ -158,9 +158,9 @@ def parse_target(text: str) -> Path | tuple[str, int]:
     if text.endswith(".prom"):
         return Path(text)
     try:
-        return parse_destination(text if ":" in text else f"127.0.0.1:{text}")
+        return parse_listening(text, "metrics to", "9100")
     except InputError as error:
-        raise InputError(f"metrics to {text!r}: write PORT, HOST:PORT, or a file that ends in .prom") from error
+        raise InputError(f"{error}; write PORT, HOST:PORT, or a file that ends in .prom") from error
 
 
 def _add_counters(page: Page, counters: Counters, rate: float | None) -> None:

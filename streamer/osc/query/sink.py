@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from ..._util.address import listening_at
 from ...core.affect import Affect
 from ...core.controls import Controls
 from ...errors import InputError, MissingExtraError, SinkError
@@ -141,13 +142,15 @@ def _check(port: int, name: str) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    return _listening(host, port)[0]
+
+
+def _listening(host: str, port: int) -> list[socket.socket]:
+    """Bound sockets: of "*" one of IPv4, and one of IPv6 where there is IPv6."""
     try:
-        candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as fault:
+        return listening_at(host, port, socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as fault:
         raise InputError(f"OSCQuery: the host {host!r} cannot be found; 127.0.0.1 is this machine") from fault
-    family, _, _, _, bind_address = min(candidates, key=lambda entry: entry[0] != socket.AF_INET)
-    try:
-        return socket.create_server((str(bind_address[0]), port), family=family)
     except OSError as fault:
         if fault.errno == errno.EADDRINUSE:
             raise SinkError(

@@ -173,3 +173,30 @@ def test_each_destination_smooths_for_itself(config: Path) -> None:
     [destination] = merge(Options(config=config)).osc
     first, second = destination.table()["maps"], destination.table()["maps"]
     assert first[0] is not second[0]
+
+
+def test_two_equal_destinations_are_told_and_sent_once(caplog: pytest.LogCaptureFixture) -> None:
+    settings = merge(Options(osc=["9000", "127.0.0.1:9001", "localhost:9000", "127.0.0.1:9000"]))
+    assert [each.destination for each in settings.osc] == ["9000", "127.0.0.1:9001"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"OSC to {text} is asked for twice: it is sent once" for text in ("localhost:9000", "127.0.0.1:9000")
+    ]
+
+
+def test_a_destination_with_maps_of_its_own_is_another(tmp_path: Path) -> None:
+    config = tmp_path / "show.toml"
+    config.write_text("""
+[[osc]]
+to = 9000
+[[osc.map]]
+from = "valence"
+to = "/one"
+[[osc]]
+to = "127.0.0.1:9000"
+contract = false
+[[osc.map]]
+from = "valence"
+to = "/two"
+""")
+    assert len(merge(Options(osc=["localhost:9000"], config=config)).osc) == 2
+    assert len(merge(Options(osc=["localhost:9000"], osc_messages=True, config=config)).osc) == 3
