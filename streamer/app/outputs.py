@@ -226,7 +226,12 @@ class Outputs:
             log.info("OSC in is heard from this machine only, and so not announced: 0.0.0.0:%s is from all", incoming)
             incoming = None
         query: OscQuery = plugins.own(SINKS, "oscquery")(
-            self.controls, host=wanted.host, port=wanted.port, name=wanted.name, osc_port=incoming
+            self.controls,
+            host=wanted.host,
+            port=wanted.port,
+            name=wanted.name,
+            osc_port=incoming,
+            osc_host=None if self._osc_in is None else self._osc_in.host,
         )
         log.info("OSCQuery on %s", query.url)  # where is not known before, when any free port was asked for
         return query

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 
 from websockets.asyncio.server import ServerConnection
@@ -10,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from ...errors import InputError
 
 LIVE = "/live"
+IDLE = 30.0  # s after which a client that gets nothing and says nothing makes room for another
 
 
 class Client:
@@ -24,15 +27,27 @@ class Client:
     Attributes
     ----------
     listening : the OSC addresses that it subscribed to.
+    host : the address that it connects from.
+    heard_at : when it last sent something, by the loop's clock.
     """
 
     def __init__(self, connection: ServerConnection, *, live: bool, may_write: bool) -> None:
         self.live = live
         self.may_write = may_write
         self.listening: set[str] = set()
+        self.host: str = str((connection.remote_address or ("",))[0])
+        self.heard_at = asyncio.get_running_loop().time()
         self._connection = connection
         self._waiting: dict[str, str | bytes] = {}
         self._fresh = asyncio.Event()
+
+    def is_idle(self, now: float) -> bool:
+        """Whether it neither gets nor sends anything."""
+        return not self.live and not self.listening and now - self.heard_at >= IDLE
+
+    async def end(self, reason: str) -> None:
+        """Close the connection, so that it may be tried again later."""
+        await self._connection.close(1013, reason)
 
     def offer(self, kind: str, message: str | bytes) -> None:
         """Queue ``message``; a newer one of the same ``kind`` replaces it while it waits."""
@@ -53,6 +68,22 @@ class Client:
                 for message in waiting.values():
                     await self._connection.send(message)
                 await (await self._connection.ping())
+
+
+def to_leave(clients: Collection[Client], host: str, now: float) -> Client | None:
+    """Who makes room for a newcomer from ``host`` where all seats are taken.
+
+    The one that has been idle for longest; or, if another host has more seats than the newcomer's, its oldest. None:
+    nobody, and the newcomer cannot be had.
+    """
+    idle = [client for client in clients if client.is_idle(now)]
+    if idle:
+        return min(idle, key=lambda client: client.heard_at)
+    seats = Counter(client.host for client in clients)
+    ((crowd, most),) = seats.most_common(1)
+    if seats[host] + 1 >= most:
+        return None
+    return min((client for client in clients if client.host == crowd), key=lambda client: client.heard_at)
 
 
 def command(text: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from ...core.controls import MOST_OFFSET, Controls
 from ..packets import prefix, values_by_address
 
 NO_VALUE, READ, WRITE = 0, 1, 2  # ACCESS is a mask
+LISTENER = "/valaro/listener"
 EXTENSIONS = ("ACCESS", "VALUE", "RANGE", "DESCRIPTION", "LISTEN")
 ATTRIBUTES = ("FULL_PATH", "CONTENTS", "TYPE", "ACCESS", "VALUE", "RANGE", "DESCRIPTION")
 
@@ -66,7 +67,9 @@ METHODS: dict[str, Method] = {
     "/valaro/rate": Method(
         "ff", WRITE, "a listener's rating of what is heard now: valence and arousal, each from -1 to 1", (_SIGNED,) * 2
     ),
-    "/valaro/listener": Method("s", READ | WRITE, "whose ratings they are; empty for nobody's", ({},)),
+    "/valaro/listener": Method(
+        "s", READ | WRITE, "whose ratings they are; empty for nobody's", ({"MIN": None, "MAX": None},)
+    ),
     "/valaro/offset": Method(
         "f", READ | WRITE, "seconds by which everything goes out later", ({"MIN": 0.0, "MAX": MOST_OFFSET},)
     ),
@@ -111,6 +114,12 @@ def host_info(name: str, address: str, osc_port: int | None) -> dict[str, Any]:
     return info
 
 
+def without_names(values: Values) -> Values:
+    """The values for a page of another site, which learns nothing of who is here."""
+    nobody: Values = {LISTENER: [""]}
+    return values | nobody
+
+
 def answer(
     target: str, info: dict[str, Any], values: Values, channels: tuple[int, ...] = ()
 ) -> tuple[int, dict[str, Any] | None]:
@@ -118,11 +127,13 @@ def answer(
 
     404: no such address. 400: an attribute that is not known or not supported. 204 (without object): VALUE where none
     may be read. An attribute that this address lacks (also VALUE before the first emission) gives an empty object.
+    Where ``info`` names no port for OSC, nothing can be written: clients would send to the number of the HTTP port.
     """
     path, _, query = target.partition("#")[0].partition("?")
     if query == "HOST_INFO":
         return 200, info
-    node = _describe(unquote(path, errors="replace"), values, channels)
+    path = unquote(path, errors="replace").rstrip("/") or "/"
+    node = _describe(path, values, channels, READ | WRITE if "OSC_PORT" in info else READ)
     if node is None:
         return 404, None
     if not query:
@@ -131,7 +142,8 @@ def answer(
         return 400, None
     if query == "VALUE" and not node["ACCESS"] & READ:
         return 204, None
-    return 200, {query: node[query]} if query in node else {}
+    known = query in node and (query != "VALUE" or path in values)
+    return 200, {query: node[query]} if known else {}
 
 
 def may_write(origins: Iterable[str]) -> bool:
@@ -152,19 +164,19 @@ def _is_local(origin: str) -> bool:
         return False
 
 
-def _describe(path: str, values: Values, channels: tuple[int, ...]) -> dict[str, Any] | None:
-    path = path.rstrip("/") or "/"
+def _describe(path: str, values: Values, channels: tuple[int, ...], allowed: int) -> dict[str, Any] | None:
     known = methods(channels)
     method = known.get(path)
     if method is not None:
-        node: dict[str, Any] = {
+        return {
             "FULL_PATH": path,
             "TYPE": method.tags,
-            "ACCESS": method.access,
+            "ACCESS": method.access & allowed or READ,
             "RANGE": list(method.ranges),
             "DESCRIPTION": method.description,
+            # Clients that make their controls from the values need one everywhere, also before there is any.
+            "VALUE": values.get(path) or _placeholder(method),
         }
-        return node | {"VALUE": values[path]} if path in values else node
     containers = _CONTAINERS | {prefix(number): f"what channel {number} feels like" for number in channels}
     if path not in containers:
         return None
@@ -174,5 +186,10 @@ def _describe(path: str, values: Values, channels: tuple[int, ...]) -> dict[str,
         "FULL_PATH": path,
         "ACCESS": NO_VALUE,
         "DESCRIPTION": containers[path],
-        "CONTENTS": {child.rpartition("/")[2]: _describe(child, values, channels) for child in children},
+        "CONTENTS": {child.rpartition("/")[2]: _describe(child, values, channels, allowed) for child in children},
     }
+
+
+def _placeholder(method: Method) -> list[float | None]:
+    """What stands for a value: the middle for what is only written, null for what nobody knows yet."""
+    return [None if method.access & READ else 0.0] * len(method.tags)

@@ -1,10 +1,11 @@
 """HTTP and WebSocket on one port, with the library websockets, in one asyncio loop."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from ..._util.http import Seats, is_own_host
 from ...core.affect import Affect
 from ...core.controls import Controls
 from ...errors import InputError
@@ -21,13 +23,27 @@ from ..commands import Command, Refusal, handle
 from ..dispatch import apply_command
 from ..packets import prefix
 from .announcement import Announcement
-from .client import LIVE, Client, command
-from .namespace import METHODS, READ, Values, answer, emitted, host_info, may_write, methods, settings
+from .client import LIVE, Client, command, to_leave
+from .namespace import (
+    LISTENER,
+    METHODS,
+    READ,
+    Values,
+    answer,
+    emitted,
+    host_info,
+    may_write,
+    methods,
+    settings,
+    without_names,
+)
 
 log = logging.getLogger(__name__)
 
 MOST_CLIENTS = 32  # WebSockets
-MOST_CONNECTIONS = 64  # open at a time, including those that have not sent a request yet
+MOST_CONNECTIONS = 128  # open at a time, including those that have not sent a request yet
+DEADLINE = 5.0  # s for a whole request
+BACKLOG = 1024  # connections that the system keeps waiting
 LARGEST = 65_536  # bytes of one incoming message: as much as a UDP packet holds
 PACE = (
     0.005  # s between two messages of one client, and between two HTTP answers: a flood waits in the system's buffers
@@ -35,7 +51,14 @@ PACE = (
 LOOK = 0.25  # s between two checks of the settings, which others change too
 MOST_ECHO = 64  # characters of a wrong address that go back in an error
 
-_REASONS = {200: "OK", 204: "No Content", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
+_REASONS = {
+    200: "OK",
+    204: "No Content",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+}
 
 # The library logs a full traceback for every connection that breaks off or sends garbage.
 _library_log = logging.getLogger(f"{__name__}.websockets")
@@ -45,19 +68,22 @@ _library_log.setLevel(logging.CRITICAL)
 class Server:
     """The part that runs in the loop's thread; only :meth:`wake` and :meth:`stop` may be called from other threads."""
 
-    def __init__(self, controls: Controls, name: str, osc_port: int | None, announcement: Announcement) -> None:
+    def __init__(
+        self, controls: Controls, name: str, osc: tuple[str | None, int | None], announcement: Announcement
+    ) -> None:
         self.newest: dict[int | None, Affect] = {}  # by channel
         self.faults = 0
         self.clients: set[Client] = set()
         self._controls = controls
         self._settings = settings(controls)
         self._name = name
-        self._osc_port = osc_port
+        self._osc_host, self._osc_port = osc
         self._announcement = announcement
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
         self._turn = asyncio.Lock()
-        self.open = 0  # connections
+        self.seats: Seats[ServerConnection] = Seats(MOST_CONNECTIONS)
+        self._endings: set[asyncio.Task[None]] = set()
         self._woken = False
         self._delivered: dict[int | None, Affect] = {}
 
@@ -74,20 +100,25 @@ class Server:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._over.set)
 
-    async def run(self, listening: socket.socket, ready: Callable[[], None]) -> None:
-        """Serve at ``listening``, which is closed at the end, until :meth:`stop`. Calls ``ready`` when it has begun."""
-        async with serve(
-            self._handle,
-            sock=listening,
-            process_request=self._answer,
-            create_connection=_counted(self),
-            compression=None,  # it would cost each client a quarter of a megabyte
-            max_size=LARGEST,
-            max_queue=4,
-            open_timeout=5,
-            close_timeout=1,
-            logger=_library_log,
-        ):
+    async def run(self, listening: Sequence[socket.socket], ready: Callable[[], None]) -> None:
+        """Serve at ``listening``, closed at the end, until :meth:`stop`. Calls ``ready`` when it has begun."""
+        counted = _counted(self.seats)
+        async with contextlib.AsyncExitStack() as stack:
+            for each in listening:
+                serving = serve(
+                    self._handle,
+                    sock=each,
+                    backlog=BACKLOG,
+                    process_request=self._answer,
+                    create_connection=counted,
+                    compression=None,  # it would cost each client a quarter of a megabyte
+                    max_size=LARGEST,
+                    max_queue=4,
+                    open_timeout=DEADLINE,
+                    close_timeout=1,
+                    logger=_library_log,
+                )
+                await stack.enter_async_context(serving)
             announcing = asyncio.create_task(self._announce())
             ready()
             while not self._over.is_set():
@@ -104,20 +135,20 @@ class Server:
             log.warning("OSCQuery cannot be announced on the network (%s); programs reach it by its address", fault)
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        self.seats.asked(connection)
+        if not is_own_host(request.headers.get("Host")):
+            return _response(403, {"error": "ask by the address of this machine"})
         if "websocket" in (value.lower() for value in request.headers.get_all("Upgrade")):
             return None
         async with self._turn:
             await asyncio.sleep(PACE)
         if getattr(request, "method", "GET") != "GET":  # older versions of the library refuse it themselves
             return _response(405, None)
-        info = host_info(self._name, connection.local_address[0], self._osc_port)
-        return _response(*answer(request.path, info, self._values(), self._channels()))
+        info = host_info(self._name, self._osc_host or str(connection.local_address[0]), self._osc_port)
+        values = self._values() if may_write(request.headers.get_all("Origin")) else without_names(self._values())
+        return _response(*answer(request.path, info, values, self._channels()))
 
     async def _handle(self, connection: ServerConnection) -> None:
-        if len(self.clients) >= MOST_CLIENTS:
-            self.faults += 1
-            await connection.close(1013, f"there are {MOST_CLIENTS} clients already")
-            return
         request = connection.request
         assert request is not None  # the handshake is done
         client = Client(
@@ -125,6 +156,10 @@ class Server:
             live=request.path.partition("?")[0].rstrip("/") == LIVE,
             may_write=may_write(request.headers.get_all("Origin")),
         )
+        if len(self.clients) >= MOST_CLIENTS and not self._make_room(client):
+            self.faults += 1
+            await client.end(f"there are {MOST_CLIENTS} clients already")
+            return
         self.clients.add(client)
         writer = asyncio.create_task(client.write())
         try:
@@ -132,6 +167,7 @@ class Server:
                 for affect in self.newest.values():
                     client.offer(_kind(affect), _live(affect))
             async for message in connection:
+                client.heard_at = self._loop.time()
                 self._take(client, message)
                 await asyncio.sleep(PACE)
                 if self._over.is_set():  # a flood may have left thousands to read
@@ -144,6 +180,16 @@ class Server:
         finally:
             writer.cancel()
             self.clients.discard(client)
+
+    def _make_room(self, newcomer: Client) -> bool:
+        leaving = to_leave(self.clients, newcomer.host, self._loop.time())
+        if leaving is None:
+            return False
+        self.clients.discard(leaving)
+        ending = self._loop.create_task(leaving.end("another client needs this seat"))
+        self._endings.add(ending)  # or nobody would hold it
+        ending.add_done_callback(self._endings.discard)
+        return True
 
     def _take(self, client: Client, message: str | bytes) -> None:
         if client.live:
@@ -171,6 +217,9 @@ class Server:
         method = methods(self._channels()).get(path)
         if method is None or not method.access & READ:
             self._refuse(client, path, "there is no value to listen to at this address")
+            return
+        if path == LISTENER and not client.may_write:
+            self._refuse(client, path, "who is here is not for a page of another site")
             return
         client.listening.add(path)
         values = self._values()
@@ -236,8 +285,8 @@ class Server:
         return values
 
 
-def _counted(owner: Server) -> type[ServerConnection]:
-    """A class of connections that are dropped at once where there are too many: each takes a file handle."""
+def _counted(seats: Seats[ServerConnection]) -> type[ServerConnection]:
+    """A class of connections that take a seat each, and end another one where there are too many."""
 
     class Counted(ServerConnection):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -245,19 +294,21 @@ def _counted(owner: Server) -> type[ServerConnection]:
             # Otherwise the system holds a ping back until the value before it is acknowledged, which takes 40 ms.
             # asyncio sets this for the sockets that it opens itself.
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            owner.open += 1
-            if owner.open > MOST_CONNECTIONS:
-                self.transport.abort()
+            leaving = seats.enter(self, str((transport.get_extra_info("peername") or ("",))[0]))
+            if leaving is not None:
+                leaving.transport.abort()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            owner.open -= 1
+            seats.leave(self)
             super().connection_lost(exc)
 
     return Counted
 
 
 def _response(status: int, node: dict[str, Any] | None) -> Response:
-    headers = Headers({"Access-Control-Allow-Origin": "*", "Cache-Control": "no-store", "Connection": "close"})
+    headers = Headers(
+        {"Access-Control-Allow-Origin": "*", "Cache-Control": "no-store", "Vary": "Origin", "Connection": "close"}
+    )
     body = b"" if node is None else json.dumps(node).encode()
     if node is not None:
         headers["Content-Type"] = "application/json"

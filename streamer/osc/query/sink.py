@@ -30,10 +30,11 @@ class OscQuery:
     ----------
     controls : what clients may read and set.
     host : the address of this machine to serve at; "127.0.0.1" is reachable from this machine only, "0.0.0.0" from
-        every network.
+        every network, "*" from those of IPv6 too.
     port : TCP port; 0 takes any free one.
     name : what clients see, at most 63 bytes; a second one of this name on the network becomes "NAME-2".
-    osc_port : the UDP port that takes OSC for ``controls``, if there is one.
+    osc_port : the UDP port that takes OSC for ``controls``, if there is one; else nothing is said to be writable.
+    osc_host : the address that it is heard at; left out, or unspecified: the one that a client reached this server at.
 
     Raises
     ------
@@ -53,7 +54,8 @@ class OscQuery:
     0..1. A client that reads slowly misses emissions, and always gets the newest next (of each channel, where they are
     tracked separately, and served at ``/valaro/N/...`` from their first emission on).
 
-    Any web page may read. A page of another site may not write: see :func:`.namespace.may_write`.
+    Any web page may read, but not who is listening. A page of another site may not write: see
+    :func:`.namespace.may_write`. A site that has its name point at this machine gets nothing at all.
 
     The service is announced with zeroconf as ``_oscjson._tcp`` and, with ``osc_port``, ``_osc._udp``; where the
     network takes no multicast, this is logged once, and the server goes on.
@@ -67,16 +69,17 @@ class OscQuery:
         port: int = 0,
         name: str = "Valaro",
         osc_port: int | None = None,
+        osc_host: str | None = None,
     ) -> None:
         _check(port, name)
         if not all(importlib.util.find_spec(library) for library in ("websockets", "zeroconf")):
             raise MissingExtraError("OSCQuery needs websockets and zeroconf: pip install 'valaro[discover]'")
         listening = _listen(host, port)
-        self.host: str = listening.getsockname()[0]
-        self.port: int = listening.getsockname()[1]
+        self.host: str = listening[0].getsockname()[0]
+        self.port: int = listening[0].getsockname()[1]
         self._controls = controls
         self._name = name
-        self._osc_port = osc_port
+        self._osc = None if osc_host in ("0.0.0.0", "::") else osc_host, osc_port
         self._closed = False
         started: Future[Server] = Future()
         self._thread = threading.Thread(
@@ -113,7 +116,7 @@ class OscQuery:
             self._server.stop()
             self._thread.join(GOODBYE)
 
-    def _run(self, listening: socket.socket, started: "Future[Server]") -> None:
+    def _run(self, listening: list[socket.socket], started: "Future[Server]") -> None:
         try:
             asyncio.run(self._serve(listening, started))
         except Exception as fault:  # noqa: BLE001  the session goes on
@@ -123,14 +126,15 @@ class OscQuery:
             self._server.faults += 1
             log.warning("OSCQuery ended: %s: %s", type(fault).__name__, fault)
         finally:
-            listening.close()
+            for each in listening:
+                each.close()
 
-    async def _serve(self, listening: socket.socket, started: "Future[Server]") -> None:
+    async def _serve(self, listening: list[socket.socket], started: "Future[Server]") -> None:
         from .announcement import Announcement
         from .server import Server
 
-        announcement = Announcement(self._name, self.host, self.port, self._osc_port)
-        server = Server(self._controls, self._name, self._osc_port, announcement)
+        announcement = Announcement(self._name, self.host, self.port, self._osc[1])
+        server = Server(self._controls, self._name, self._osc, announcement)
         await server.run(listening, lambda: started.set_result(server))
 
 
@@ -141,11 +145,7 @@ def _check(port: int, name: str) -> None:
         raise InputError(f"OSCQuery: the name must have 1 to {LONGEST_NAME} printable bytes, not {name!r}")
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    return _listening(host, port)[0]
-
-
-def _listening(host: str, port: int) -> list[socket.socket]:
+def _listen(host: str, port: int) -> list[socket.socket]:
     """Bound sockets: of "*" one of IPv4, and one of IPv6 where there is IPv6."""
     try:
         return listening_at(host, port, socket.SOCK_STREAM)

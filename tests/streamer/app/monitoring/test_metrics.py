@@ -172,6 +172,45 @@ def test_it_survives_garbage_and_clients_that_hang() -> None:
     metrics.close()
 
 
+def test_33_scrapes_are_served_under_60_slow_clients() -> None:
+    """All from one address, the scraper's; each comes back when it is let go."""
+    port = free_tcp_port()
+    metrics = Metrics(str(port), lambda: None)
+    slow: list[socket.socket] = []
+    for _ in range(33):
+        while len(slow) < 60:
+            slow.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+            slow[-1].sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        for client in slow.copy():
+            try:
+                client.sendall(b"x")
+            except OSError:  # let go
+                client.close()
+                slow.remove(client)
+        assert get(port)[0] == 200
+    for client in slow:
+        client.close()
+    metrics.close()
+
+
+def test_a_site_whose_name_points_here_reads_nothing() -> None:
+    port = free_tcp_port()
+    metrics = Metrics(str(port), lambda: None)
+    for host, status in (("site.example", 403), ("localhost", 200), (f"127.0.0.1:{port}", 200)):
+        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        asked.request("GET", "/metrics", headers={"Host": host})
+        assert asked.getresponse().status == status
+        asked.close()
+    metrics.close()
+
+
+def test_a_star_is_every_interface() -> None:
+    port = free_tcp_port()
+    metrics = Metrics(f"*:{port}", lambda: None)
+    assert get(port)[0] == 200
+    metrics.close()
+
+
 def test_who_dribbles_is_let_go() -> None:
     port = free_tcp_port()
     metrics = Metrics(str(port), lambda: None)

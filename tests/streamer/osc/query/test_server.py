@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from email.message import Message
 from typing import Any
 
@@ -25,9 +25,11 @@ from valaro.streamer.core.affect import ACTIVITIES, Affect
 from valaro.streamer.core.controls import Controls, Rating
 from valaro.streamer.errors import InputError, MissingExtraError, SinkError
 from valaro.streamer.osc.query import OscQuery
+from valaro.streamer.osc.query import client as client_module
+from valaro.streamer.osc.query.client import to_leave
 from valaro.streamer.osc.query.namespace import METHODS, answer, emitted, host_info, may_write
 from websockets.client import ClientProtocol
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
@@ -78,7 +80,12 @@ def get(server: OscQuery, target: str) -> tuple[int, Any, Message]:
     return status, json.loads(body) if body else None, headers
 
 
-def socket_to(server: OscQuery, path: str = "", origin: Origin | None = None) -> ClientConnection:
+def socket_to(
+    server: OscQuery, path: str = "", origin: Origin | None = None, host: str | None = None
+) -> ClientConnection:
+    if host is not None:
+        opened = socket.create_connection((server.host, server.port), timeout=PATIENCE)
+        return connect(f"ws://{host}/{path}", origin=origin, open_timeout=PATIENCE, sock=opened)
     return connect(server.url.replace("http", "ws") + path, origin=origin, open_timeout=PATIENCE)
 
 
@@ -141,7 +148,7 @@ def test_values_are_the_newest_and_within_their_ranges(server: OscQuery, seed: i
             assert value in span["VALS"] if "VALS" in span else span["MIN"] <= value <= span.get("MAX", value)
     assert nodes["valence"]["VALUE"] == [pytest.approx((affect.valence + 1) / 2)]
     assert nodes["heatmap"]["VALUE"][11 * 3 + 7] == affect.heatmap[3, 7]
-    assert "VALUE" not in nodes["rate"]
+    assert nodes["rate"]["VALUE"] == [0.0, 0.0]  # to make a control from, although nothing can be read there
 
 
 def test_settings_are_the_present_ones(server: OscQuery, controls: Controls) -> None:
@@ -496,14 +503,130 @@ def test_clients_are_limited_to_32(server: OscQuery) -> None:
     wait_for(lambda: server.listeners == 0)
 
 
-def test_connections_that_ask_nothing_are_limited(server: OscQuery) -> None:
-    silent = [socket.create_connection((server.host, server.port), timeout=PATIENCE) for _ in range(100)]
-    try:
-        assert not _answers(server)
-    finally:
-        for each in silent:
-            each.close()
+def slow_socket(server: OscQuery, words: bytes = b"") -> socket.socket:
+    opened = socket.create_connection((server.host, server.port), timeout=PATIENCE)
+    opened.sendall(words)
+    return opened
+
+
+def test_slow_and_silent_connections_leave_everybody_else_served(server: OscQuery) -> None:
+    """All from one address, the one that the honest requests come from."""
+    with contextlib.ExitStack() as opened:
+        slow = [opened.enter_context(slow_socket(server, b"GET / HTTP/1.1\r\nX: ")) for _ in range(100)]
+        for round_ in range(22):
+            for _ in range(23):
+                opened.enter_context(slow_socket(server))
+            for each in slow:
+                with contextlib.suppress(OSError):
+                    each.sendall(b"x")
+            assert get(server, "/valaro/va?TYPE")[0] == 200, round_
     wait_for(lambda: _answers(server))
+
+
+def test_who_gets_nothing_and_says_nothing_makes_room_for_another(
+    server: OscQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "IDLE", 0.0)
+    with contextlib.ExitStack() as opened:
+        idle = opened.enter_context(socket_to(server))
+        live = [opened.enter_context(socket_to(server, "live")) for _ in range(31)]
+        wait_for(lambda: server.listeners == 32)
+        late = opened.enter_context(socket_to(server, "live"))
+        assert ending(idle) == 1013
+        server.send(an_affect(time=4.0))
+        assert all(json.loads(client.recv(timeout=PATIENCE))["time"] == 4.0 for client in (*live, late))
+
+
+@dataclass(eq=False)
+class Seated:
+    """A client as far as the seats are concerned."""
+
+    host: str
+    heard_at: float = 0.0
+    idle: bool = False
+
+    def is_idle(self, _now: float) -> bool:
+        return self.idle
+
+
+def test_one_address_cannot_keep_all_seats_from_another() -> None:
+    crowd = [Seated("10.0.0.1", float(number)) for number in range(32)]
+    assert to_leave(crowd, "10.0.0.2", 100.0) is crowd[0]  # type: ignore[arg-type]
+    assert to_leave(crowd, "10.0.0.1", 100.0) is None  # type: ignore[arg-type]
+    crowd[7].idle = True
+    assert to_leave(crowd, "10.0.0.1", 100.0) is crowd[7]  # type: ignore[arg-type]
+
+
+def asked_as(server: OscQuery, **headers: str) -> tuple[int, dict[str, Any]]:
+    request = urllib.request.Request(f"{server.url}valaro/listener", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as found:
+            return found.status, json.loads(found.read())
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, json.loads(refused.read())
+
+
+def test_a_site_whose_name_points_here_gets_nothing(server: OscQuery) -> None:
+    assert asked_as(server, Host="site.example:9123") == (403, {"error": "ask by the address of this machine"})
+    for own in ("127.0.0.1:9123", "[::1]", "localhost:80", f"{socket.gethostname()}", "stage.local"):
+        assert asked_as(server, Host=own)[0] == 200
+    with pytest.raises(InvalidStatus, match="403"):
+        socket_to(server, origin=EVIL, host="site.example")
+
+
+def test_who_is_here_is_not_for_pages_of_other_sites(server: OscQuery, controls: Controls) -> None:
+    controls.listener = "ana"
+    assert asked_as(server)[1]["VALUE"] == ["ana"]
+    assert asked_as(server, Origin="http://localhost:3000")[1]["VALUE"] == ["ana"]
+    for foreign in ("https://site.example", "null"):
+        assert asked_as(server, Origin=foreign)[1]["VALUE"] == [""]
+    with socket_to(server, origin=EVIL) as client:
+        listen(client, "/valaro/listener")
+        assert heard(client)[:1] == ("/valaro/error",)
+        listen(client, "/valaro/pause")
+        assert heard(client) == ("/valaro/pause", [0])
+        controls.listener = "ben"
+        controls.paused = True
+        assert heard(client) == ("/valaro/pause", [1])
+
+
+def walked(node: dict[str, Any]) -> list[str]:
+    """All methods below a node, as the client python-oscquery makes its nodes: it raises for these."""
+    if node.get("CONTENTS"):
+        assert "VALUE" not in node
+        return [path for child in node["CONTENTS"].values() for path in walked(child)]
+    assert node["ACCESS"] != 0
+    assert isinstance(node["VALUE"], list)
+    assert len(node["VALUE"]) == len(node["TYPE"])
+    assert all(node["RANGE"])
+    return [node["FULL_PATH"]]
+
+
+def test_a_client_that_needs_a_value_everywhere_can_walk_the_root(server: OscQuery) -> None:
+    """Before anything was heard, and after."""
+    assert set(walked(get(server, "/")[1])) == set(TAGS) | set(INCOMING)
+    server.send(an_affect())
+    assert set(walked(get(server, "/")[1])) == set(TAGS) | set(INCOMING)
+
+
+def test_without_a_port_for_osc_nothing_is_said_to_be_writable(controls: Controls) -> None:
+    server = OscQuery(controls)
+    try:
+        assert "OSC_PORT" not in get(server, "/?HOST_INFO")[1]
+        nodes = get(server, "/valaro")[1]["CONTENTS"]
+        assert {node["ACCESS"] for node in nodes.values()} == {1}
+    finally:
+        server.close()
+
+
+def test_host_info_names_the_address_that_osc_is_heard_at(controls: Controls) -> None:
+    for heard_at, told in (("127.0.0.2", "127.0.0.2"), ("0.0.0.0", "127.0.0.1")):
+        server = OscQuery(controls, osc_port=9001, osc_host=heard_at)
+        try:
+            assert get(server, "/?HOST_INFO")[1]["OSC_IP"] == told
+        finally:
+            server.close()
 
 
 def test_a_message_that_is_too_long_ends_that_connection(server: OscQuery) -> None:
