@@ -66,13 +66,25 @@ def listening_at(host: str, port: int, kind: socket.SocketKind) -> list[socket.s
     OSError, UnicodeError
         The host cannot be found (``socket.gaierror``), or the port cannot be had there.
     """
-    if host != EVERYWHERE:
-        family, where = resolve(host, port)
-        return [_bound(family, where, kind)]
-    opened = [_bound(socket.AF_INET, ("0.0.0.0", port), kind)]
-    with suppress(OSError):  # no IPv6
-        opened.append(_bound(socket.AF_INET6, ("::", opened[0].getsockname()[1]), kind, only=True))
-    return opened
+    opened = bind_at(host, port, kind)
+    return [opened, *ipv6_twin(host, opened)]
+
+
+def bind_at(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    """The first of :func:`listening_at`, of IPv4 for "*"; raises the same."""
+    if host == EVERYWHERE:
+        return _bound(socket.AF_INET, ("0.0.0.0", port), kind)
+    family, where = resolve(host, port)
+    return _bound(family, where, kind)
+
+
+def ipv6_twin(host: str, opened: socket.socket) -> list[socket.socket]:
+    """The other one of :func:`listening_at`, if ``host`` is "*" and there is IPv6."""
+    if host == EVERYWHERE:
+        with suppress(OSError):
+            port = opened.getsockname()[1]
+            return [_bound(socket.AF_INET6, ("::", port), socket.SocketKind(opened.type), only=True)]
+    return []
 
 
 def _bound(family: int, where: tuple, kind: socket.SocketKind, *, only: bool = False) -> socket.socket:

@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from ..._util.address import listening_at
+from ..._util.address import bind_at, ipv6_twin
 from ...core.affect import Affect
 from ...core.controls import Controls
 from ...errors import InputError, MissingExtraError, SinkError
@@ -74,9 +74,10 @@ class OscQuery:
         _check(port, name)
         if not all(importlib.util.find_spec(library) for library in ("websockets", "zeroconf")):
             raise MissingExtraError("OSCQuery needs websockets and zeroconf: pip install 'valaro[discover]'")
-        listening = _listen(host, port)
-        self.host: str = listening[0].getsockname()[0]
-        self.port: int = listening[0].getsockname()[1]
+        opened = _listen(host, port)
+        listening = [opened, *ipv6_twin(host, opened)]
+        self.host: str = opened.getsockname()[0]
+        self.port: int = opened.getsockname()[1]
         self._controls = controls
         self._name = name
         self._osc = None if osc_host in ("0.0.0.0", "::") else osc_host, osc_port
@@ -145,10 +146,9 @@ def _check(port: int, name: str) -> None:
         raise InputError(f"OSCQuery: the name must have 1 to {LONGEST_NAME} printable bytes, not {name!r}")
 
 
-def _listen(host: str, port: int) -> list[socket.socket]:
-    """Bound sockets: of "*" one of IPv4, and one of IPv6 where there is IPv6."""
+def _listen(host: str, port: int) -> socket.socket:
     try:
-        return listening_at(host, port, socket.SOCK_STREAM)
+        return bind_at(host, port, socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as fault:
         raise InputError(f"OSCQuery: the host {host!r} cannot be found; 127.0.0.1 is this machine") from fault
     except OSError as fault:

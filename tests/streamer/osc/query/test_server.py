@@ -704,6 +704,15 @@ def test_a_client_that_does_not_answer_cannot_hold_up_the_end(controls: Controls
     wait_for(lambda: server.listeners == 0)
 
 
+def test_a_star_is_every_address(controls: Controls) -> None:
+    server = OscQuery(controls, host="*")
+    try:
+        assert server.host == "0.0.0.0"
+        assert _answers(server)
+    finally:
+        server.close()
+
+
 def test_bad_arguments_are_refused_in_one_line(controls: Controls) -> None:
     taken = OscQuery(controls)
     refusals: list[tuple[type[Exception], dict[str, Any]]] = [
