@@ -7,25 +7,24 @@ PER_SECOND, BURST = 10.0, 20.0  # ratings of one listener that are accepted; a f
 
 
 class Allowance:
-    """A token bucket for each listener's ratings: it holds 20 and refills at 10 a second.
+    """A token bucket for each listener's ratings from each sender: it holds 20 and refills at 10 a second.
 
-    For one thread at a time.
+    A program that floods under a listener's name so leaves that listener's own pad its ratings. For one thread at a
+    time.
     """
 
     def __init__(self) -> None:
-        self._left: dict[str, tuple[float, float]] = {}  # name -> tokens, and when they were counted
+        self._left: dict[tuple[str, str], tuple[float, float]] = {}  # tokens, and when they were counted
 
-    def take(self, name: str) -> bool:
-        """Take one of ``name``'s tokens, if there is one; return whether there was."""
+    def take(self, name: str, sender: str = "") -> bool:
+        """Take one of the tokens of ``name`` at ``sender``, if there is one; return whether there was."""
         now = time.monotonic()
-        levels = {
-            listener: min(left + (now - then) * PER_SECOND, BURST) for listener, (left, then) in self._left.items()
-        }
-        self._left = {listener: (level, now) for listener, level in levels.items() if level < BURST}
-        level = levels.get(name, BURST)
+        levels = {whose: min(left + (now - then) * PER_SECOND, BURST) for whose, (left, then) in self._left.items()}
+        self._left = {whose: (level, now) for whose, level in levels.items() if level < BURST}
+        level = levels.get((name, sender), BURST)
         if level < 1.0:
             return False
-        self._left[name] = level - 1.0, now
+        self._left[name, sender] = level - 1.0, now
         return True
 
 

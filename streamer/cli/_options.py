@@ -35,7 +35,9 @@ ConfigOption = Annotated[
 ]
 OscOption = Annotated[
     list[str] | None,
-    typer.Option("--osc", metavar="HOST:PORT", help="Send OSC there; may be given several times. IPv6: \\[::1]:9000."),
+    typer.Option(
+        "--osc", metavar="[HOST:]PORT", help="Send OSC there; may be given several times. IPv6: \\[::1]:9000."
+    ),
 ]
 PlainOption = Annotated[
     bool, typer.Option("--osc-messages", metavar="", help="Plain OSC messages, for receivers that mishandle bundles.")

@@ -4,7 +4,7 @@ import math
 import threading
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import InputError
 from .affect import Affect
@@ -24,6 +24,7 @@ class Rating:
     valence, arousal : each in [-1, 1].
     listener : the listener's name, "" for nobody.
     source : where it came from: osc, midi, cli or api.
+    sender : which program sent it, such as "10.0.0.2:5000", where one did: how many are taken is counted for each.
     """
 
     time: float
@@ -31,6 +32,7 @@ class Rating:
     arousal: float
     listener: str
     source: str = "api"
+    sender: str = field(default="", compare=False)
 
 
 class Controls:
@@ -96,7 +98,13 @@ class Controls:
         self._rating_callbacks.append(callback)
 
     def rate(
-        self, valence: float, arousal: float, listener: str | None = None, source: str = "api", ago: float = 0.0
+        self,
+        valence: float,
+        arousal: float,
+        listener: str | None = None,
+        source: str = "api",
+        ago: float = 0.0,
+        sender: str = "",
     ) -> Rating:
         """Take a rating of what is heard now.
 
@@ -106,6 +114,7 @@ class Controls:
         listener : whose rating it is; None: that of the only one.
         source : where it came from: osc, midi, cli or api.
         ago : seconds since the hand came to rest, for controls that rate only then.
+        sender : which program sent it, where one did.
 
         Raises
         ------
@@ -122,7 +131,8 @@ class Controls:
             if len(self._listeners) > 1:
                 raise InputError(f"{self.listener} are here: say whose rating it is")
             listener = self.listener
-        rating = Rating(max(newest.time - ago, 0.0), float(valence), float(arousal), listener_name(listener), source)
+        time, name = max(newest.time - ago, 0.0), listener_name(listener)
+        rating = Rating(time, float(valence), float(arousal), name, source, sender)
         with self._lock:
             for callback in self._rating_callbacks:
                 callback(rating)

@@ -150,8 +150,9 @@ class OnlineAdaptation:
         ------
         InputError
             Nothing had sounded at the rated moment, or there are too many ratings. From one listener 20 at once and
-            10 a second after that are taken, as many as are stored, so that the next session learns from the same
-            ones. All those who are not here share one such allowance, whatever names they give.
+            10 a second after that are taken from each sender, as many as are stored, so that the next session learns
+            from the same ones. All those who are not here share one such allowance of each sender, whatever names they
+            give.
         """
         at = max(rating.time - self._lag, 0.5)
         evidence = self._history.at(at)
@@ -159,7 +160,7 @@ class OnlineAdaptation:
             raise InputError("nothing was heard that could be rated: wait for the music")
         here = rating.listener == NOBODY or rating.listener in self._controls.listeners
         with self._lock:
-            allowed = self._allowance.take(rating.listener if here else _STRANGERS)
+            allowed = self._allowance.take(rating.listener if here else _STRANGERS, rating.sender)
         if not allowed:
             raise InputError(f"too many ratings: of one listener {PER_SECOND:g} a second are taken")
         if here:

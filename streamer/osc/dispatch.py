@@ -4,13 +4,14 @@ from ..core.controls import Controls
 from .commands import Command
 
 
-def apply_command(command: Command, controls: Controls) -> bool:
+def apply_command(command: Command, controls: Controls, sender: str = "") -> bool:
     """Apply one command.
 
     Parameters
     ----------
     command : a message of the right form, from :func:`~valaro.streamer.osc.commands.handle`.
     controls : the session's.
+    sender : which program it came from, such as "10.0.0.2:5000".
 
     Returns
     -------
@@ -25,9 +26,9 @@ def apply_command(command: Command, controls: Controls) -> bool:
     """
     match command.address, command.values:
         case "/valaro/rate", (float(valence), float(arousal)):
-            controls.rate(valence, arousal, source="osc")
+            controls.rate(valence, arousal, source="osc", sender=sender)
         case "/valaro/rate", (float(valence), float(arousal), str(name)):
-            controls.rate(valence, arousal, name, source="osc")
+            controls.rate(valence, arousal, name, source="osc", sender=sender)
         case "/valaro/listener", (str(name),):
             controls.listener = name
         case "/valaro/offset", (float(seconds),):

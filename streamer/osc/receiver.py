@@ -241,7 +241,7 @@ class OscIn:
         """Whether it took effect, rather than waiting for a finger to rest. Raises what the controls raise."""
         match command.address, command.values:
             case "/valaro/rate/xy", (float(valence), float(arousal), float(ago), str(name)):  # from the pads, at rest
-                self._controls.rate(valence, arousal, name or None, "osc", ago)
+                self._controls.rate(valence, arousal, name or None, "osc", ago, _named(sender))
             case "/valaro/rate/xy", (float(x), float(y), *name):
                 self._pads.move(sender, (2.0 * x - 1.0, 2.0 * y - 1.0, str(*name)), time.monotonic())
                 return False
@@ -250,14 +250,14 @@ class OscIn:
                 if place is None:
                     return False
                 valence, arousal, name = place
-                self._controls.rate(valence, arousal, name or None, "osc")
+                self._controls.rate(valence, arousal, name or None, "osc", sender=_named(sender))
             case "/valaro/reply", (float(port),):
                 seat = self._senders.seat(sender)
                 if not seat.lasting:
                     raise InputError("too many programs send from this machine: try it again in a minute")
                 seat.reply_port = int(port)
             case _:
-                apply_command(command, self._controls)
+                apply_command(command, self._controls, _named(sender))
         return True
 
     def _refuse(self, refusal: Refusal, sender: Sender) -> None:

@@ -61,7 +61,9 @@ class Recorder:
 
     def rate(self, rating: Rating) -> None:
         """Write one rating's line, from any thread; a fault is counted and never raised."""
-        self._write({"rating": asdict(rating)})
+        record = asdict(rating)
+        del record["sender"]  # an address on the network of that evening is nothing to keep
+        self._write({"rating": record})
 
     def close(self) -> None:
         """Close the file, and remove it when it is empty; may be called twice."""

@@ -27,7 +27,7 @@ class Client:
     Attributes
     ----------
     listening : the OSC addresses that it subscribed to.
-    host : the address that it connects from.
+    host, name : the address that it connects from, without and with its port.
     heard_at : when it last sent something, by the loop's clock.
     """
 
@@ -35,7 +35,9 @@ class Client:
         self.live = live
         self.may_write = may_write
         self.listening: set[str] = set()
-        self.host: str = str((connection.remote_address or ("",))[0])
+        address = connection.remote_address or ("", 0)
+        self.host: str = str(address[0])
+        self.name: str = f"{address[0]}:{address[1]}"
         self.heard_at = asyncio.get_running_loop().time()
         self._connection = connection
         self._waiting: dict[str, str | bytes] = {}

@@ -231,7 +231,7 @@ class Server:
             self._refuse(client, request.address, "a page of another site may not change anything here")
             return
         try:
-            if request.address == "/valaro/status" or not apply_command(request, self._controls):
+            if request.address == "/valaro/status" or not apply_command(request, self._controls, client.name):
                 raise InputError("not over a web socket: send it to the OSC port")
         except InputError as error:
             self._refuse(client, request.address, str(error))

@@ -74,7 +74,7 @@ class OscQuery:
         _check(port, name)
         if not all(importlib.util.find_spec(library) for library in ("websockets", "zeroconf")):
             raise MissingExtraError("OSCQuery needs websockets and zeroconf: pip install 'valaro[discover]'")
-        opened = _listen(host, port)
+        opened = _listen(host[1:-1] if host.startswith("[") and host.endswith("]") else host, port)
         listening = [opened, *ipv6_twin(host, opened)]
         self.host: str = opened.getsockname()[0]
         self.port: int = opened.getsockname()[1]

@@ -144,6 +144,17 @@ def test_each_sender_is_answered_by_itself(table: Table) -> None:
     assert table.room.ratings == [("ana", 0.5, -0.25)]
 
 
+def test_a_rating_says_which_sender_it_is_of(table: Table) -> None:
+    senders: list[str] = []
+    table.room.controls.hear_ratings(lambda rating: senders.append(rating.sender))
+    for hand in table.hands:
+        hand.say("/valaro/rate", 0.5, -0.25, "ana", to=table.to)
+        hand.say("/valaro/rate/xy", 0.5, 0.25, "ana", to=table.to)
+        hand.say("/valaro/rate/z", 0, to=table.to)
+    wait_for(lambda: len(senders) == 4)
+    assert senders == [f"127.0.0.1:{hand.socket.getsockname()[1]}" for hand in table.hands for _ in range(2)]
+
+
 def test_two_fingers_of_one_machine_are_two_ratings(table: Table) -> None:
     ana, ben = table.hands
     ana.say("/valaro/rate/xy", 0.9, 0.9, "ana", to=table.to)
