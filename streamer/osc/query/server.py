@@ -45,9 +45,9 @@ MOST_CONNECTIONS = 128  # open at a time, including those that have not sent a r
 DEADLINE = 5.0  # s for a whole request
 BACKLOG = 1024  # connections that the system keeps waiting
 LARGEST = 65_536  # bytes of one incoming message: as much as a UDP packet holds
-PACE = (
-    0.005  # s between two messages of one client, and between two HTTP answers: a flood waits in the system's buffers
-)
+PACE = 0.005  # s between two messages of one client: a flood waits in the system's buffers
+HTTP_PACE = 0.001  # s between two HTTP answers
+LINGER = 0.05  # s after an HTTP answer until its connection is closed
 LOOK = 0.25  # s between two checks of the settings, which others change too
 MOST_ECHO = 64  # characters of a wrong address that go back in an error
 
@@ -135,13 +135,20 @@ class Server:
             log.warning("OSCQuery cannot be announced on the network (%s); programs reach it by its address", fault)
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        response = await self._response_to(connection, request)
+        if response is not None:
+            # The library waits until the client closes; whoever never does would keep its seat.
+            self._loop.call_later(LINGER, connection.transport.close)
+        return response
+
+    async def _response_to(self, connection: ServerConnection, request: Request) -> Response | None:
         self.seats.asked(connection)
         if not is_own_host(request.headers.get("Host")):
             return _response(403, {"error": "ask by the address of this machine"})
         if "websocket" in (value.lower() for value in request.headers.get_all("Upgrade")):
             return None
         async with self._turn:
-            await asyncio.sleep(PACE)
+            await asyncio.sleep(HTTP_PACE)
         if getattr(request, "method", "GET") != "GET":  # older versions of the library refuse it themselves
             return _response(405, None)
         info = host_info(self._name, self._osc_host or str(connection.local_address[0]), self._osc_port)

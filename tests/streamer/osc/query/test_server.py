@@ -523,6 +523,14 @@ def test_slow_and_silent_connections_leave_everybody_else_served(server: OscQuer
     wait_for(lambda: _answers(server))
 
 
+def test_connections_that_stay_after_their_answer_keep_no_seat(server: OscQuery) -> None:
+    with contextlib.ExitStack() as opened:
+        for _ in range(300):
+            opened.enter_context(slow_socket(server, b"GET /valaro/va?TYPE HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+        wait_for(lambda: _answers(server))
+        assert [get(server, "/valaro/va?TYPE")[0] for _ in range(22)] == [200] * 22
+
+
 def test_who_gets_nothing_and_says_nothing_makes_room_for_another(
     server: OscQuery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
