@@ -40,6 +40,10 @@ class DamagedError(StoreError):
     """The file of listeners' ratings is not whole."""
 
 
+class LockedError(StoreError):
+    """Another program holds the file of listeners' ratings: what failed may be tried again."""
+
+
 class MissingExtraError(ValaroError):
     """A part of Valaro that needs packages which are not installed; the message holds the pip command."""
 
@@ -52,6 +56,7 @@ __all__ = [
     "DeviceError",
     "ExitCode",
     "InputError",
+    "LockedError",
     "MissingExtraError",
     "PluginError",
     "SinkError",

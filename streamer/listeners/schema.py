@@ -1,5 +1,6 @@
 """The SQLite file of the listeners' ratings: its place, how it is opened, its versions, what its faults mean."""
 
+import os
 import shutil
 import sqlite3
 import time
@@ -8,10 +9,17 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..errors import DamagedError, StoreError
+from ..errors import DamagedError, LockedError, StoreError
 
 APPLICATION = 0x56414C41  # "VALA" in the file's header says that it is Valaro's
 LOCK_TIMEOUT = 2.0  # s to wait for another program's lock
+CHECKED_AT_ONCE = 16 << 20  # bytes of a file that is checked when it is opened: larger ones would make the start wait
+PRIVATE = 0o600  # what somebody feels is nobody else's
+
+BESIDE = "-wal", "-shm"  # what SQLite keeps beside a file, after its name
+_MOST_SUSPECTS = 1000
+
+_suspects: set[tuple[int, int]] = set()  # files in which damage was met: these are checked whole, whatever their size
 
 # The steps from one schema version to the next, oldest first. A released step is never changed; new ones are added.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -52,7 +60,9 @@ def connect(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> sql
     """Open the file, created if missing, and migrate it to the newest version; usable from any one thread.
 
     What is committed is on the disk (WAL with synchronous = FULL; F_FULLFSYNC where the system has it), so that kill -9
-    or a power failure loses at most the rating that is being written. What is deleted is overwritten.
+    or a power failure loses at most the rating that is being written. What is deleted is overwritten. The file is
+    private to its owner, and so are its -wal and -shm. One above 16 MB is not checked here, unless damage was met in it
+    before: that is what :func:`check` is for.
 
     Parameters
     ----------
@@ -68,6 +78,8 @@ def connect(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> sql
     """
     with faults(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in (path, *set_aside_files(path)):  # those of an earlier version too
+            make_private(file)
         connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
             _check_owner(connection, path)
@@ -76,13 +88,36 @@ def connect(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> sql
             for setting in ("synchronous = FULL", "fullfsync = ON", "secure_delete = ON", "cache_size = -256"):
                 connection.execute(f"PRAGMA {setting}")
             _migrate(connection, migrations, path)
-            check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if check != "ok":
-                raise DamagedError(_damaged(path))
+            if path.stat().st_size <= CHECKED_AT_ONCE or identity(path) in _suspects:
+                check(connection, path)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def make_private(path: Path) -> None:
+    """Let only its owner read a file, which is created if missing, and what SQLite keeps beside it."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE))
+    for file in (path, *(path.with_name(path.name + suffix) for suffix in BESIDE)):
+        with suppress(OSError):  # another user's file, or a disk without modes
+            if file.stat().st_mode & 0o077:
+                file.chmod(PRIVATE)
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Read the whole file; DamagedError if it is not whole."""
+    if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        suspect(path)
+        raise DamagedError(_damaged(path))
+
+
+def suspect(path: Path) -> None:
+    """Have the file that is at ``path`` now checked whole when it is next opened."""
+    which = identity(path)
+    if which is not None and len(_suspects) < _MOST_SUSPECTS:
+        _suspects.add(which)
 
 
 def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
@@ -145,13 +180,16 @@ def faults(path: Path) -> Iterator[None]:
     except sqlite3.Error as fault:
         code = _result_code(fault)
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            suspect(path)
             raise DamagedError(_damaged(path)) from fault
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise StoreError(f"{path} is locked by another program: try again when that is done") from fault
+            raise LockedError(f"{path} is locked by another program: try again when that is done") from fault
         if code == sqlite3.SQLITE_FULL or (
             code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _disk_full(path)
         ):
             raise StoreError(f"{path} cannot be written: the disk is full") from fault
+        if not writable(path):
+            raise StoreError(f"{path} cannot be written: it, or its folder, is read-only") from fault
         raise StoreError(f"{path} cannot be used: {fault}") from fault
     except OSError as fault:
         raise StoreError(f"{path} cannot be used: {(fault.strerror or str(fault)).lower()}") from fault
@@ -163,6 +201,11 @@ def _disk_full(path: Path) -> bool:
         return shutil.disk_usage(path.parent).free < 32_768
     except OSError:
         return False
+
+
+def writable(path: Path) -> bool:
+    """Whether this user may write the file, if there is one, and into its folder."""
+    return os.access(path.parent, os.W_OK) and (os.access(path, os.W_OK) or not path.exists())
 
 
 def _result_code(fault: sqlite3.Error) -> int:
@@ -183,6 +226,18 @@ def identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+Place = tuple[tuple[int, int] | None, tuple[int, int] | None]
+
+
+def place(path: Path) -> Place:
+    """The identities of the file at ``path`` and of its log of what was committed last (``-wal``).
+
+    Where they are others than when the file was opened, what is committed through that connection is in no file that
+    the next one to open ``path`` reads.
+    """
+    return identity(path), identity(path.with_name(f"{path.name}-wal"))
+
+
 def set_aside(path: Path) -> Path:
     """Rename a damaged file, and its -wal and -shm files with it, so that nothing is lost; returns its new path.
 
@@ -195,10 +250,11 @@ def set_aside(path: Path) -> Path:
     damaged = path.with_name(f"{path.name}.damaged-{stamp}")
     with faults(path):
         # These first: beside a new file they would be taken for its own.
-        for suffix in ("-wal", "-shm"):
+        for suffix in BESIDE:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(damaged.with_name(damaged.name + suffix))
         path.rename(damaged)
+    make_private(damaged)
     return damaged
 
 
@@ -207,8 +263,6 @@ def set_aside_files(path: Path) -> list[Path]:
     prefix = f"{path.name}.damaged-"
     with suppress(OSError):
         return sorted(
-            file
-            for file in path.parent.iterdir()
-            if file.name.startswith(prefix) and not file.name.endswith(("-wal", "-shm"))
+            file for file in path.parent.iterdir() if file.name.startswith(prefix) and not file.name.endswith(BESIDE)
         )
     return []
