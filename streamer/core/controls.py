@@ -3,7 +3,8 @@
 import math
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from ..errors import InputError
@@ -12,6 +13,8 @@ from .affect import Affect
 MOST_OFFSET = 30.0  # s
 LONGEST_NAME = 64  # characters of a listener's name
 MOST_LISTENERS = 16  # at a time
+
+Answer = Callable[[BaseException | None], None]  # of a rating: None once it is done, or why it could not be
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Controls:
     def __init__(self, *, offset: float = 0.0, listener: str = "") -> None:
         self._lock = threading.Lock()
         self._ratings = 0
-        self._rating_callbacks: list[Callable[[Rating], None]] = []
+        self._rating_callbacks: list[Callable[[Rating], Future[None] | None]] = []
         self.newest: Affect | None = None
         self.paused = False
         self.offset = offset
@@ -93,8 +96,11 @@ class Controls:
         """How many ratings were taken."""
         return self._ratings
 
-    def hear_ratings(self, callback: Callable[[Rating], None]) -> None:
-        """Have ``callback`` called with every rating, in the thread it came by; what it raises refuses the rating."""
+    def hear_ratings(self, callback: "Callable[[Rating], Future[None] | None]") -> None:
+        """Have ``callback`` called with every rating, in the thread it came by; what it raises refuses the rating.
+
+        It may return a future, which is done, or raises, when the rating is stored or lost; None is done at once.
+        """
         self._rating_callbacks.append(callback)
 
     def rate(
@@ -105,6 +111,7 @@ class Controls:
         source: str = "api",
         ago: float = 0.0,
         sender: str = "",
+        answer: Answer | None = None,
     ) -> Rating:
         """Take a rating of what is heard now.
 
@@ -115,6 +122,8 @@ class Controls:
         source : where it came from: osc, midi, cli or api.
         ago : seconds since the hand came to rest, for controls that rate only then.
         sender : which program sent it, where one did.
+        answer : called once, unless this raises: with None when all who hear ratings are done with it (it is on the
+            disk, if it is stored), or with why one of them could not. In any thread, possibly before this returns.
 
         Raises
         ------
@@ -134,10 +143,27 @@ class Controls:
         time, name = max(newest.time - ago, 0.0), listener_name(listener)
         rating = Rating(time, float(valence), float(arousal), name, source, sender)
         with self._lock:
-            for callback in self._rating_callbacks:
-                callback(rating)
+            waiting = [done for callback in self._rating_callbacks if (done := callback(rating)) is not None]
             self._ratings += 1
+        if answer is not None:
+            _when_done(waiting, answer)
         return rating
+
+
+def _when_done(waiting: "Sequence[Future[None]]", answer: Answer) -> None:
+    """Call ``answer`` once, when all are done: with None, or with what the first of them raises."""
+    if not waiting:
+        answer(None)
+        return
+
+    def go_on(done: "Future[None]") -> None:
+        fault = done.exception()
+        if fault is not None:
+            answer(fault)
+        else:
+            _when_done(waiting[1:], answer)
+
+    waiting[0].add_done_callback(go_on)
 
 
 def listener_name(name: str) -> str:

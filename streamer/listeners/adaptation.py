@@ -1,11 +1,11 @@
 """Online adaptation to the listeners in the room: their own heatmap, live, and their ratings, learnt and stored."""
 
 import logging
-import queue
 import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,10 @@ from ...models.bundle import Bundle
 from .._util.rate_limit import PER_SECOND, Allowance
 from ..core.controls import Controls, Rating
 from ..errors import InputError
-from .evidence import EvidenceHistory, RatedEvidence, RatingOrigin, theta_digest, theta_for
-from .store import DamagedError, Listeners, StoreError, open_or_none
+from .evidence import EvidenceHistory, RatedEvidence, RatingOrigin, StoredRating, theta_digest, theta_for
+from .records import new_rating
+from .store import Listeners, open_listeners
+from .writer import EarlierRatings, RatingWriter
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +29,17 @@ LONGEST_LAG = 20.0
 NOBODY = ""  # who rates without a name
 _STRANGERS = ","  # all who rate and are not here: no name has a comma
 _FLOOR = 1e-12  # of a cell's mass, before the logarithm
-_MAX_PENDING = 256  # jobs that wait for the disk at most; ratings beyond them are not stored
-_MAX_LOGGED_FAULTS = 32  # different faults that are logged
+_MOST_PROFILES = 64  # listeners whose profile is in memory: 16 are here at a time
 _CLOSE_TIMEOUT = 5.0  # s for the last ratings to be stored at the end
-_RETRY_INTERVAL = 60.0  # s after which a store that could not be opened is tried again, when there is something for it
+
+
+@dataclass(slots=True, eq=False)
+class _Profile:
+    """What is known of a listener, and the request for what they rated earlier, while that is being read."""
+
+    state: Ratings
+    read: int = 0  # ratings of earlier
+    earlier: EarlierRatings | None = None
 
 
 class OnlineAdaptation:
@@ -41,14 +50,16 @@ class OnlineAdaptation:
     bundle : the model, which gives ratings their meaning.
     controls : ``listeners`` says who is in the room, and may change at any time. For several the heatmap is the
         product of each one's. With nobody named, ratings count for this session and are not stored.
-    open_store : opens the store of ratings, in the writing thread, when it is first needed. It returns None after it
-        has reported why there is none, and is called again a minute later at the earliest. A fault of it is logged
-        once. Meanwhile everything goes on with what this session hears. Default: the user's own.
+    open_store : opens the store of ratings, in the writing thread, when it is first needed. A fault of it is logged
+        once, and it is called again a second later at the earliest; it may also return None after it has reported why
+        there is none, and is called again a minute later then. Meanwhile everything goes on with what this session
+        hears. Default: the user's own.
     lag : seconds by which a rating comes after the moment that it is of, 0 to 20.
 
     Attributes
     ----------
-    stored, lost : how many ratings were written, and how many could not be.
+    stored, lost, pending : how many ratings were written, how many could not be, and how many are not answered yet.
+    losses : why ratings were lost, in words, and how many for each reason.
 
     Raises
     ------
@@ -58,7 +69,9 @@ class OnlineAdaptation:
     Notes
     -----
     A rating by someone who is not here is stored too, for when they come. Only :meth:`load` and :meth:`close` wait
-    for the disk. What is deleted from the store meanwhile still counts here until the session ends.
+    for the disk. What is deleted from the store meanwhile still counts here until the session ends, and so does a
+    rating that could not be stored. Of more than 64 listeners those who were here longest ago are read again when they
+    come.
     """
 
     def __init__(
@@ -71,26 +84,37 @@ class OnlineAdaptation:
     ) -> None:
         if not 0.0 <= lag <= LONGEST_LAG:
             raise InputError(f"the lag of a rating must be from 0 to {LONGEST_LAG:g} seconds, not {lag:g}")
-        self.stored = self.lost = 0
         self._bundle = bundle
         self._controls = controls
         self._digest = theta_digest(bundle)
         self._adaptation = standard_listener(bundle.acoustic.components)
         self._lag = lag
         self._history = EvidenceHistory(bundle)
-        self._open_store = open_store or (lambda: open_or_none(None, log.warning))
-        self._store: Listeners | None = None
-        self._open_at = 0.0  # not before; on the monotonic clock
-        self._unread: list[str] = []  # whose ratings could not be read, for there was no store
         self._lock = threading.Lock()
         self._allowance = Allowance()
-        self._states: dict[str, Ratings] = {}  # of all who were here; what is read is added to it
+        self._profiles: OrderedDict[str, _Profile] = OrderedDict()  # of those who were here, the latest last
         self._present: tuple[str, ...] = ()
-        self._logged_faults: set[str] = set()
-        self._closed = False
-        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._run, name="adaptation", daemon=True)
-        self._thread.start()
+        self._writer = RatingWriter(open_store or (lambda: open_listeners(None, log.warning, quick=True)))
+
+    @property
+    def stored(self) -> int:
+        """How many ratings were written."""
+        return self._writer.stored
+
+    @property
+    def lost(self) -> int:
+        """How many ratings could not be written."""
+        return self._writer.lost
+
+    @property
+    def pending(self) -> int:
+        """How many ratings are neither written nor lost yet."""
+        return self._writer.pending
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """Why ratings were lost, in words, and how many for each reason."""
+        return dict(self._writer.losses)
 
     def load(self, timeout: float | None = None) -> None:
         """Wait until the profiles of those who are here are read and all ratings are written.
@@ -101,18 +125,14 @@ class OnlineAdaptation:
         ----------
         timeout : s to wait at most; None: without limit.
         """
-        if self._closed:
-            return
         self._update_present()
-        done = threading.Event()
-        self._jobs.put(done.set)
-        done.wait(timeout)
+        self._writer.wait(timeout)
 
     def ratings(self, name: str) -> int:
         """How many ratings of a listener count here."""
         with self._lock:
-            state = self._states.get(name)
-        return 0 if state is None else round(state.total)
+            profile = self._profiles.get(name)
+        return 0 if profile is None else round(profile.state.total)
 
     def hear(
         self, time: float, theta: NDArray[np.float64], heatmap: NDArray[np.float64], texture: NDArray[np.float32]
@@ -134,7 +154,7 @@ class OnlineAdaptation:
         self._history.take(time, theta, heatmap, texture)
         self._update_present()
         with self._lock:
-            states = [state for name in self._present if (state := self._states.get(name)) is not None]
+            states = [profile.state for name in self._present if (profile := self._profiles.get(name)) is not None]
         rated = [state for state in states if state.total > 0]
         if not rated:
             return heatmap
@@ -143,8 +163,14 @@ class OnlineAdaptation:
         log_heatmaps += [model] * (len(states) - len(rated))  # without ratings, a listener's heatmap is the model's
         return np.exp(together(log_heatmaps))
 
-    def rate(self, rating: Rating) -> None:
+    def rate(self, rating: Rating) -> "Future[None] | None":
         """Learn from a rating, and have it stored.
+
+        Returns
+        -------
+        Future or None
+            Done when the rating is committed; it raises why it could not be stored, at most some seconds later. None
+            for nobody's, which is not to be stored.
 
         Raises
         ------
@@ -168,24 +194,18 @@ class OnlineAdaptation:
         update = self._updated(self._adaptation.init(), (rating.valence, rating.arousal), evidence)
         source: RatingOrigin = "midi" if rating.source == "midi" else "osc" if rating.source == "osc" else "api"
         with self._lock:
-            if rating.listener in self._states:  # or else it is read when they come
-                self._accumulate(rating.listener, update)
-            named = rating.listener != NOBODY
-            stored = named and not self._closed and self._jobs.qsize() < _MAX_PENDING
-            if stored:
-                self._jobs.put(lambda: self._store_rating(rating, evidence, at, source))
-        if named and not stored:
-            self._count(stored=False)
+            profile = self._profiles.get(rating.listener)
+            if profile is not None:  # or else it is read when they come
+                _accumulate(profile, update)
+            if rating.listener == NOBODY:
+                return None
+            # Under the lock, so that it stands on the right side of a request for what was rated earlier.
+            target = rating.valence, rating.arousal
+            return self._writer.write(new_rating(rating.listener, *target, evidence, time=at, source=source))
 
     def close(self) -> None:
         """Write the waiting ratings, for 5 s at most, and close the store; may be called twice."""
-        if self._closed:
-            return
-        self._closed = True
-        self._jobs.put(None)
-        self._thread.join(_CLOSE_TIMEOUT)
-        for _ in range(self._jobs.qsize()):  # while one is being written, the None at the end counts for it
-            self._count(stored=False)
+        self._writer.close(_CLOSE_TIMEOUT)
 
     def _update_present(self) -> None:
         """Update who is here, and request the profiles of those who came."""
@@ -198,11 +218,33 @@ class OnlineAdaptation:
     def _request_profile(self, name: str) -> None:
         """Have a listener's earlier ratings read, once; before anything new of theirs is written."""
         with self._lock:
-            if name in self._states:
+            if name in self._profiles:
+                self._profiles.move_to_end(name)
                 return
-            self._states[name] = self._adaptation.init()
+            profile = self._profiles[name] = _Profile(self._adaptation.init())
             if name != NOBODY:
-                self._jobs.put(lambda: self._request_ratings(name))
+                profile.earlier = EarlierRatings(
+                    name, lambda ratings: self._learn(profile, ratings), lambda: _tell_profile(name, profile)
+                )
+                self._writer.read(profile.earlier)
+            self._forget_longest_ago()
+
+    def _forget_longest_ago(self) -> None:
+        """Bound the profiles in memory, under the lock; those who are here, and nobody's, stay."""
+        kept = {NOBODY, *self._present, *self._controls.listeners}
+        gone = [name for name in self._profiles if name not in kept][: max(len(self._profiles) - _MOST_PROFILES, 0)]
+        for name in gone:
+            earlier = self._profiles.pop(name).earlier
+            if earlier is not None:
+                self._writer.drop(earlier)
+
+    def _learn(self, profile: _Profile, ratings: Sequence[StoredRating]) -> None:
+        state = self._adaptation.init()
+        for rating in ratings:
+            state = self._updated(state, (rating.valence, rating.arousal), rating.evidence)
+        with self._lock:
+            _accumulate(profile, state)
+            profile.read += len(ratings)
 
     def _updated(self, state: Ratings, target: tuple[float, float], evidence: RatedEvidence) -> Ratings:
         theta = theta_for(evidence, self._bundle, self._digest)
@@ -210,76 +252,22 @@ class OnlineAdaptation:
             theta = self._bundle.topics.theta(self._bundle.topics.init())
         return self._adaptation.rate(state, theta, _log_heatmap(evidence.heatmap.astype(np.float64)), np.array(target))
 
-    def _accumulate(self, name: str, addition: Ratings) -> None:
-        """Add to a listener's state, under the lock. It is a sum over ratings, so that their order does not matter."""
-        state = self._states[name]
-        self._states[name] = Ratings(
-            state.total + addition.total,
-            state.gram + addition.gram,
-            state.cross + addition.cross,
-            state.square + addition.square,
-        )
 
-    def _count(self, *, stored: bool) -> None:
-        with self._lock:
-            self.stored += stored
-            self.lost += not stored
+def _accumulate(profile: _Profile, addition: Ratings) -> None:
+    """Add to what is known of a listener. It is a sum over ratings, so that their order does not matter."""
+    state = profile.state
+    profile.state = Ratings(
+        state.total + addition.total,
+        state.gram + addition.gram,
+        state.cross + addition.cross,
+        state.square + addition.square,
+    )
 
-    def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            try:
-                job()
-            except Exception as fault:  # noqa: BLE001  whatever it is, the tracker goes on
-                self._log_fault(fault)
-                if isinstance(fault, DamagedError):
-                    self._close_store()  # the next job sets the damaged file aside and begins another
-        self._close_store()
 
-    def _log_fault(self, fault: Exception) -> None:
-        words = str(fault) if isinstance(fault, StoreError) else f"{type(fault).__name__}: {fault}"
-        if words not in self._logged_faults and len(self._logged_faults) < _MAX_LOGGED_FAULTS:
-            self._logged_faults.add(words)
-            log.warning("%s; tracking goes on (told once, counted from here on)", words)
-
-    def _close_store(self) -> None:
-        store, self._store, self._open_at = self._store, None, 0.0
-        if store is not None:
-            with suppress(StoreError):
-                store.close()
-
-    def _ready_store(self) -> Listeners | None:
-        if self._store is None and time.monotonic() >= self._open_at:
-            self._store = self._open_store()
-            self._open_at = time.monotonic() + _RETRY_INTERVAL
-        while self._store is not None and self._unread:  # before anything new of theirs is written
-            self._load_ratings(self._store, self._unread.pop())
-        return self._store
-
-    def _store_rating(self, rating: Rating, evidence: RatedEvidence, at: float, source: RatingOrigin) -> None:
-        stored = None
-        try:
-            store = self._ready_store()
-            if store is not None:
-                target = rating.valence, rating.arousal
-                stored = store.add(rating.listener, *target, evidence, time=at, source=source, limited=False)
-        finally:
-            self._count(stored=stored is not None)
-
-    def _request_ratings(self, name: str) -> None:
-        self._unread.append(name)  # until there is a store, to be read
-        self._ready_store()
-
-    def _load_ratings(self, store: Listeners, name: str) -> None:
-        """Rebuild a listener's profile from all of their ratings."""
-        state = self._adaptation.init()
-        try:
-            for rating in store.ratings(name, unreadable=self._log_fault):
-                state = self._updated(state, (rating.valence, rating.arousal), rating.evidence)
-        finally:  # a fault midway does not lose the ratings read before it
-            with self._lock:
-                self._accumulate(name, state)
-        count = round(state.total)
-        log.info("listener %s: %s", name, {0: "no ratings yet", 1: "1 rating"}.get(count, f"{count} ratings"))
+def _tell_profile(name: str, profile: _Profile) -> None:
+    profile.earlier = None
+    words = {0: "no ratings yet", 1: "1 rating"}.get(profile.read, f"{profile.read} ratings")
+    log.info("listener %s: %s", name, words)
 
 
 def _log_heatmap(heatmap: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,8 @@
 """Listeners in a running engine: learnt at once, kept, and there again in the next session."""
 
 import logging
+import queue
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
@@ -191,7 +193,7 @@ def test_a_store_that_fails_is_told_once_and_the_session_still_learns(
 def test_a_store_that_could_not_be_opened_is_tried_again_and_what_it_holds_is_learnt_then(
     store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("valaro.streamer.listeners.adaptation._RETRY_INTERVAL", float("inf"))
+    monkeypatch.setattr("valaro.streamer.listeners.writer._REPORTED_AFTER", 1e6)
     with Room(store, "ana") as room:
         room.play(8)
         room.controls.rate(-0.8, 0.8)
@@ -209,7 +211,7 @@ def test_a_store_that_could_not_be_opened_is_tried_again_and_what_it_holds_is_le
     controls.rate(-0.8, 0.8)
     adaptation.load()
     assert (len(attempts), adaptation.stored, adaptation.lost, adaptation.ratings("ana")) == (1, 0, 1, 1)
-    adaptation._open_at = 0.0  # as if a minute had passed
+    adaptation._writer._open_at = 0.0  # as if a minute had passed
     with caplog.at_level(logging.INFO, "valaro"):
         controls.rate(-0.8, 0.8)
         adaptation.load()
@@ -228,23 +230,154 @@ def test_without_a_store_nothing_is_said_of_what_it_may_hold(caplog: pytest.LogC
     assert caplog.records == []
 
 
-def test_a_fault_is_told_whatever_was_lost_before_it(store: Path, caplog: pytest.LogCaptureFixture) -> None:
+def answered(room: Room, valence: float, arousal: float) -> "queue.Queue[BaseException | None]":
+    """Rate, and where the answer will be."""
+    answers: queue.Queue[BaseException | None] = queue.Queue()
+    room.controls.rate(valence, arousal, answer=answers.put)
+    return answers
+
+
+def test_a_rating_is_answered_when_it_is_on_the_disk(store: Path) -> None:
     with Room(store, "ana") as room:
         room.play(8)
-        room.adaptation.lost = 1
+        assert answered(room, -0.8, 0.8).get(timeout=PATIENCE) is None
+        assert (room.adaptation.stored, room.adaptation.lost, room.adaptation.pending) == (1, 0, 0)
+        assert raw_count(store) == 1
+
+
+def raw_count(store: Path) -> int:
+    """How many ratings another program finds."""
+    connection = sqlite3.connect(store)
+    try:
+        return connection.execute("SELECT count(*) FROM rating").fetchone()[0]
+    finally:
+        connection.close()
+
+
+def test_a_rating_of_nobody_is_answered_at_once(store: Path) -> None:
+    with Room(store) as room:
+        room.play(8)
+        assert answered(room, -0.8, 0.8).get_nowait() is None
+
+
+def test_while_another_program_holds_the_store_a_rating_is_tried_again_until_it_is_stored(store: Path) -> None:
+    with Room(store, "ana") as room:
+        room.play(8)
         connection = sqlite3.connect(store, isolation_level=None)
         connection.execute("BEGIN IMMEDIATE")
-        room.controls.rate(-0.8, 0.8)
-        wait_for(lambda: room.adaptation.lost == 2)
+        answers = answered(room, -0.8, 0.8)
+        with pytest.raises(queue.Empty):
+            answers.get(timeout=0.2)
+        assert room.adaptation.pending == 1
         connection.execute("ROLLBACK")
         connection.close()
-        room.controls.rate(-0.8, 0.8)  # the lock passed: from now on ratings are kept again
-        wait_for(lambda: room.adaptation.stored == 1)
-        assert room.adaptation.ratings("ana") == 2
+        assert answers.get(timeout=PATIENCE) is None
+    assert (room.adaptation.stored, room.adaptation.lost) == (1, 0)
+
+
+def test_what_stays_locked_is_lost_with_its_reason_told_once_and_answered(
+    store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("valaro.streamer.listeners.writer.PATIENCE", 0.1)
+    monkeypatch.setattr("valaro.streamer.listeners.schema.LOCK_TIMEOUT", 0.05)
+    reason = f"{store} is locked by another program: try again when that is done"
+    with Room(store, "ana") as room:
+        room.play(8)
+        connection = sqlite3.connect(store, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        for _ in range(2):
+            assert str(answered(room, -0.8, 0.8).get(timeout=PATIENCE)) == reason
+        assert (room.adaptation.lost, room.adaptation.losses) == (2, {reason: 2})
+        connection.execute("ROLLBACK")
+        connection.close()
+        assert answered(room, -0.8, 0.8).get(timeout=PATIENCE) is None  # from now on ratings are kept again
+        assert room.adaptation.ratings("ana") == 3
     assert [record.message for record in caplog.records if "locked by another program" in record.message] == [
-        f"{store} is locked by another program: try again when that is done; "
-        "tracking goes on (told once, counted from here on)"
+        f"{reason}; tracking goes on (told once, counted from here on)"
     ]
+
+
+def test_a_queue_that_is_full_is_answered_with_an_error_and_each_rating_once(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valaro.streamer.listeners.writer.MOST_PENDING", 2)
+    answers: queue.Queue[BaseException | None] = queue.Queue()
+    with Room(store, "ana") as room:
+        room.play(8)
+        connection = sqlite3.connect(store, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        for _ in range(5):
+            room.controls.rate(-0.8, 0.8, answer=answers.put)
+        assert [str(answers.get_nowait()) for _ in range(3)] == ["2 ratings wait for the disk already: not kept"] * 3
+        connection.execute("ROLLBACK")
+        connection.close()
+        assert [answers.get(timeout=PATIENCE) for _ in range(2)] == [None, None]
+    assert answers.empty()
+    assert (room.adaptation.stored, room.adaptation.lost) == (2, 3)
+
+
+def test_at_the_end_every_rating_is_answered_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("valaro.streamer.listeners.adaptation._CLOSE_TIMEOUT", 0.1)
+    with Room(store, "ana") as room:
+        room.play(8)
+        connection = sqlite3.connect(store, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        answers = answered(room, -0.8, 0.8)
+        room.adaptation.close()
+        assert "before the end" in str(answers.get_nowait())
+        connection.execute("ROLLBACK")
+        connection.close()
+        assert "at the end" in str(answered(room, -0.8, 0.8).get_nowait())
+        room.adaptation._writer._thread.join(PATIENCE)
+    assert answers.empty()
+    assert (room.adaptation.stored, room.adaptation.lost, room.adaptation.pending) == (0, 2, 0)
+
+
+@pytest.mark.parametrize("how", ["deleted", "folder deleted", "moved", "log deleted"])
+def test_a_store_that_is_gone_is_begun_afresh_before_a_rating_is_answered(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = tmp_path / "data" / "ratings.sqlite3"
+    with Room(store, "ana") as room:
+        room.play(8)
+        assert answered(room, -0.8, 0.8).get(timeout=PATIENCE) is None
+        room.adaptation.load()
+        room.adaptation._writer._backing_up.join(PATIENCE)  # pyright: ignore[reportOptionalMemberAccess]
+        if how == "folder deleted":
+            shutil.rmtree(store.parent)
+        elif how == "moved":
+            store.rename(tmp_path / "elsewhere.sqlite3")
+        elif how == "log deleted":
+            store.with_name(f"{store.name}-wal").unlink()
+        else:
+            for file in store.parent.iterdir():
+                file.unlink()
+        for _ in range(2):
+            assert answered(room, -0.8, 0.8).get(timeout=PATIENCE) is None
+        assert raw_count(store) == (3 if how == "log deleted" else 2)
+        assert room.adaptation.ratings("ana") == 3
+    gone = f"{store} was deleted, moved or replaced while it was open"
+    assert [record.message.split(":")[0] for record in caplog.records if gone in record.message] == [gone]
+
+
+def test_profiles_in_memory_are_bounded_and_read_again(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("valaro.streamer.listeners.adaptation._MOST_PROFILES", 5)
+    with Room(store, "ana") as room:
+        room.play(8)
+        room.controls.rate(-0.8, 0.8)
+        for number in range(100):
+            room.controls.listener = f"visitor {number}"
+            room.adaptation.hear(*emission(10.0 + number))
+        assert len(room.adaptation._profiles) <= 6
+        assert "ana" not in room.adaptation._profiles
+        room.controls.listener = "ana"
+        room.adaptation.load()
+        assert room.adaptation.ratings("ana") == 1
+
+
+def emission(time: float) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    theta = np.full(BUNDLE.acoustic.components, 1.0 / BUNDLE.acoustic.components)
+    return time, theta, np.full(121, 1.0 / 121.0), np.ones(163, np.float32)
 
 
 def test_a_store_that_is_damaged_while_it_runs_is_kept_aside_and_the_session_goes_on(
@@ -265,14 +398,13 @@ def test_a_store_that_is_damaged_while_it_runs_is_kept_aside_and_the_session_goe
         controls.rate(-0.8, 0.8)
         adaptation.load()
     adaptation.close()
-    assert (adaptation.lost, adaptation.stored, adaptation.ratings("ana")) == (1, 1, 2)
+    assert (adaptation.lost, adaptation.stored, adaptation.ratings("ana")) == (0, 2, 2)
     with Listeners(store) as ratings:
-        assert ratings.count("ana") == 1
+        assert ratings.count("ana") == 2
         assert len(ratings.set_aside_files()) == 1
     messages = [record.message for record in caplog.records if "damaged" in record.message]
-    assert messages[0] == f"{store} is damaged; tracking goes on (told once, counted from here on)"
-    assert messages[1].endswith("and a new one is begun")
-    assert len(messages) == 2
+    assert len(messages) == 1
+    assert messages[0].endswith("; no ratings could be read, and a new one is begun")
 
 
 def test_a_rating_that_cannot_be_read_takes_no_other_along(store: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -318,7 +450,7 @@ def test_of_a_flood_under_ever_new_names_as_little_is_kept_and_nothing_is_rememb
             except InputError:
                 refused += 1
         room.controls.rate(-0.8, 0.8)  # who is here is heard all the same
-        assert set(room.adaptation._states) == {"ana"}
+        assert set(room.adaptation._profiles) == {"ana"}
         room.controls.listener = "stranger 0"
         room.adaptation.load()
         assert room.adaptation.ratings("stranger 0") == 1
