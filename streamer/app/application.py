@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..core.protocols import EngineLike, ResumableEngine, Source
     from ..core.session import Session
 
+MOST_LOADING = 2.0  # s that the start waits for the listeners' earlier ratings
+
 
 def run(settings: Settings) -> str:
     """Run a session, or a replay, to its end, Ctrl-C or SIGTERM; from the main thread.
@@ -131,7 +133,7 @@ def _engine(settings: Settings, bundle: "Bundle", source: "Source", outputs: Out
         lag = LAG if settings.lag is None else settings.lag
         adaptation = outputs.adaptation = OnlineAdaptation(bundle, outputs.controls, lag=lag)
         outputs.controls.hear_ratings(adaptation.rate)
-        adaptation.load()
+        adaptation.load(MOST_LOADING)  # the rest of a grown store comes as it is read
         return Engine(bundle, source.rate, settings.decoder, adaptation, settings.policy), ""
     engine = _multichannel(settings, bundle, source)
     outputs.controls.hear_ratings(_refuse)

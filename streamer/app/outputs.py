@@ -178,7 +178,8 @@ class Outputs:
             "plugin": [*self._plugins],
         }
         faults = {kind: sum(part.faults for part in found if part is not None) for kind, found in parts.items()}
-        return faults | {"decoder": len(self._missing()) + self._decoder_faults()}
+        lost = 0 if self.adaptation is None else self.adaptation.lost
+        return faults | {"decoder": len(self._missing()) + self._decoder_faults(), "ratings": lost}
 
     def _missing(self) -> dict[str, str]:
         """Decoders that the bundle holds and that cannot be had here."""

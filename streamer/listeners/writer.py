@@ -111,8 +111,8 @@ class RatingWriter:
                 self._jobs.append(entry)
                 self._new.notify()
         if ended or full:
-            why = "it came at the end" if ended else f"{MOST_PENDING} ratings wait for the disk already"
-            self._settle(entry, StoreError(f"{why}: not kept"))
+            why = "the session is over" if ended else f"{MOST_PENDING} ratings wait for the disk already"
+            self._settle(entry, StoreError(why))
         return entry.stored
 
     def read(self, request: EarlierRatings) -> None:
@@ -150,7 +150,7 @@ class RatingWriter:
             left = [*self._writing, *(job for job in self._jobs if isinstance(job, _Pending))]
             self._jobs.clear()
         for entry in left:
-            self._settle(entry, StoreError("it was not written before the end: not kept"))
+            self._settle(entry, StoreError("the session ended before it was written"))
         if self._backing_up is not None:
             self._backing_up.join(timeout)
 

@@ -108,9 +108,10 @@ class MidiIn:
 
     Attributes
     ----------
-    ratings : how many were taken.
+    ratings : how many were taken, and stored if they are to be.
     refused : how many were not, such as before anything was heard.
-    faults : our own, such as a full disk when a rating is stored. Each kind of refusal or fault is logged once.
+    lost : how many could not be stored, as ``OnlineAdaptation.lost`` counts them too.
+    faults : our own, of a callback for ratings. Each kind of refusal or fault is logged once.
 
     Raises
     ------
@@ -129,11 +130,13 @@ class MidiIn:
     ) -> None:
         self.ratings = 0
         self.refused = 0
+        self.lost = 0
         self.faults = 0
         self._settings = settings
         self._controls = controls
         self._pair = Pair(settings)
         self._reported: set[str] = set()
+        self._counting = threading.Lock()
         self._closing = threading.Event()
         self._refusal: ValaroError | None = None
         opened = threading.Event()
@@ -204,14 +207,21 @@ class MidiIn:
 
     def _rate(self, valence: float, arousal: float) -> None:
         try:
-            self._controls.rate(valence, arousal, self._settings.listener or None, "midi", ago=REST)
-            self.ratings += 1
+            self._controls.rate(
+                valence, arousal, self._settings.listener or None, "midi", ago=REST, answer=self._answered
+            )
         except InputError as refusal:
             self.refused += 1
             self._report(str(refusal))
         except Exception as fault:  # noqa: BLE001  a callback for ratings may be any code
             self.faults += 1
             self._report(f"{type(fault).__name__}: {fault}")
+
+    def _answered(self, fault: BaseException | None) -> None:
+        """A rating was stored or lost, which whoever stores it has told; in any thread."""
+        with self._counting:
+            self.ratings += fault is None
+            self.lost += fault is not None
 
     def _report(self, text: str) -> None:
         line = " ".join(text.split())

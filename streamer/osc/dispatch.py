@@ -1,10 +1,10 @@
 """Applies a checked command to the session's controls, whichever way it came in."""
 
-from ..core.controls import Controls
+from ..core.controls import Answer, Controls
 from .commands import Command
 
 
-def apply_command(command: Command, controls: Controls, sender: str = "") -> bool:
+def apply_command(command: Command, controls: Controls, sender: str = "", answer: Answer | None = None) -> bool:
     """Apply one command.
 
     Parameters
@@ -12,6 +12,7 @@ def apply_command(command: Command, controls: Controls, sender: str = "") -> boo
     command : a message of the right form, from :func:`~valaro.streamer.osc.commands.handle`.
     controls : the session's.
     sender : which program it came from, such as "10.0.0.2:5000".
+    answer : called once when a rating is stored or lost, as ``Controls.rate`` says; for no other command.
 
     Returns
     -------
@@ -26,9 +27,9 @@ def apply_command(command: Command, controls: Controls, sender: str = "") -> boo
     """
     match command.address, command.values:
         case "/valaro/rate", (float(valence), float(arousal)):
-            controls.rate(valence, arousal, source="osc", sender=sender)
+            controls.rate(valence, arousal, source="osc", sender=sender, answer=answer)
         case "/valaro/rate", (float(valence), float(arousal), str(name)):
-            controls.rate(valence, arousal, name, source="osc", sender=sender)
+            controls.rate(valence, arousal, name, source="osc", sender=sender, answer=answer)
         case "/valaro/listener", (str(name),):
             controls.listener = name
         case "/valaro/offset", (float(seconds),):

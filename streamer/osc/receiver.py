@@ -15,12 +15,12 @@ from typing import Literal
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from .._util.rate_limit import Bucket
-from ..core.controls import Controls
-from ..errors import InputError
+from ..core.controls import Answer, Controls
+from ..errors import InputError, ValaroError
 from .commands import LARGEST, UNKNOWN, Command, Ignored, Message, Refusal, handle
 from .dispatch import apply_command
-from .senders import REPORTS, Sender, Senders
-from .touch_pad import REST, Pads
+from .senders import REPORTS, Seat, Sender, Senders
+from .touch_pad import REST, Pads, Place
 from .udp import dropped_packets, listen
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 READS = 20_000.0, 4_000.0  # packets a second that are looked at, read or not; what comes beyond waits in the kernel
 AT_ONCE = 64  # packets between two looks at the fingers and at close()
 BREATH = 0.1  # s after which close() takes effect, and within which a finger's rest is noticed
+LAST_ANSWERS = 8.0  # s that close() waits for ratings to be stored or given up
 LOG_PAUSE = 60.0  # s between two warnings about one sender
 MOST_INT = 2**31 - 1  # of OSC's type i
 
@@ -63,12 +64,12 @@ class OscInCounters:
     Parameters
     ----------
     messages : that were read; a packet without a readable one counts as one.
-    obeyed : messages that took effect.
+    obeyed : messages that took effect; ratings that were stored.
     refused : wrong types or values, or an unknown address under /valaro.
     foreign : addresses that are not under /valaro, or answers of another Valaro.
     malformed : not OSC, or larger than one Ethernet frame.
     unanswered : answers that were not sent: too many a second, or no usable address.
-    faults : our own, such as a full disk when a rating is stored.
+    faults : our own, such as a rating that a full disk did not take.
     over : packets that went unread, since their sender sent too many.
     dropped : packets that the system dropped, since they came faster than they could be looked at; None where the
         system does not tell (all but Linux).
@@ -93,7 +94,8 @@ class OscIn:
     address : "PORT", for this machine only (127.0.0.1), or "HOST:PORT" with one of this machine's addresses;
         "*:PORT" listens on every network, "0.0.0.0:PORT" on those of IPv4.
     controls : what the messages set.
-    status : called for each ``/valaro/status`` that is answered, in the listening thread.
+    status : called for each ``/valaro/status`` that is answered, in the listening thread, or in that which stored a
+        rating.
 
     Raises
     ------
@@ -120,10 +122,11 @@ class OscIn:
     ================  ============  ============================================================================
 
     Each is answered with ``/valaro/status`` ``ssffiii``: state ("listening" or "paused"), listener, offset, time,
-    emissions, lost, faults, as in :class:`Status`; those of a pad once, when they have become a rating. A wrong one
-    under /valaro is answered with ``/valaro/error`` ``ss``: its address and what was expected; so is any other address,
-    once a minute. An address may be a pattern (:mod:`.pattern`): it acts on each that its arguments fit. Answers go to
-    the port that the message came from, unless that sender asked for another with ``/valaro/reply``.
+    emissions, lost, faults, as in :class:`Status`; those of a pad once, when they have become a rating. A rating is
+    answered when it is on the disk (nobody's, which is not stored, at once). A wrong one under /valaro is answered with
+    ``/valaro/error`` ``ss``: its address and what was expected; a rating that could not be stored with why; any other
+    address, once a minute. An address may be a pattern (:mod:`.pattern`): it acts on each that its arguments fit.
+    Answers go to the port that the message came from, unless that sender asked for another with ``/valaro/reply``.
 
     A sender is an address and a port. Each may send 100 messages a second, whatever others do, and all of one host 400
     more; 50 answers a second go to each (:mod:`.senders`).
@@ -141,6 +144,8 @@ class OscIn:
         self._pads = Pads()
         self._reports = Bucket(*REPORTS)
         self._closing = threading.Event()
+        self._unsettled = 0  # ratings that are not answered yet
+        self._settled = threading.Condition(self._lock)
         self._packet = bytearray(LARGEST + 1)
         self._sockets = listen(address)
         self.host: str = self._sockets[0].getsockname()[0]
@@ -158,9 +163,11 @@ class OscIn:
             return OscInCounters(**self._counts, over=self._over, dropped=self._dropped)
 
     def close(self) -> None:
-        """Stop listening and wait for the thread; may be called twice."""
+        """Stop listening and wait for the thread and for the answers to ratings; may be called twice."""
         self._closing.set()
         self._thread.join()
+        with self._settled:
+            self._settled.wait_for(lambda: not self._unsettled, LAST_ANSWERS)
         _ = self.counters  # what the system dropped is known as long as the socket is open
         for each in self._sockets:
             each.close()
@@ -177,6 +184,9 @@ class OscIn:
                 except Exception as fault:  # noqa: BLE001  nothing that comes in may end this
                     self._fault(fault, None)
                     self._closing.wait(BREATH / 10)
+            for each in self._sockets:
+                with suppress(Exception):  # what was sent before the end has its answer too
+                    self._receive(each)
 
     def _receive(self, arrived: socket.socket) -> None:
         """Take the packets that wait, some at a time."""
@@ -227,53 +237,97 @@ class OscIn:
 
     def _apply(self, command: Command, sender: Sender) -> None:
         try:
-            done = self._execute(command, sender)
-            self._count("obeyed")
-            if done:
-                self._answer_status(sender)
+            match self._execute(command, sender):
+                case "done":
+                    self._count("obeyed")
+                    self._answer_status(sender)
+                case "waits":
+                    self._count("obeyed")
         except InputError as error:
             self._refuse(Refusal(command.address, str(error)), sender)
         except Exception as fault:  # noqa: BLE001  a callback for ratings may be any code
             self._fault(fault, sender)
             self._answer(sender, "/valaro/error", command.address, f"this failed within Valaro: {_one_line(fault)}")
 
-    def _execute(self, command: Command, sender: Sender) -> bool:
-        """Whether it took effect, rather than waiting for a finger to rest. Raises what the controls raise."""
+    def _execute(self, command: Command, sender: Sender) -> Literal["done", "waits", "rated"]:
+        """Obey: it is done; it waits for a finger to rest; or it is a rating, which is answered when it is stored.
+
+        Raises what the controls raise.
+        """
         match command.address, command.values:
             case "/valaro/rate/xy", (float(valence), float(arousal), float(ago), str(name)):  # from the pads, at rest
-                self._controls.rate(valence, arousal, name or None, "osc", ago, _named(sender))
+                self._rate(command, sender, lambda answer: self._pad((valence, arousal, name), sender, answer, ago))
             case "/valaro/rate/xy", (float(x), float(y), *name):
                 self._pads.move(sender, (2.0 * x - 1.0, 2.0 * y - 1.0, str(*name)), time.monotonic())
-                return False
+                return "waits"
             case (("/valaro/rate/z" | "/valaro/rate/xy/z"), (float(touch), *name)):
                 place = self._pads.lift(sender, str(*name)) if touch < 0.5 else None
                 if place is None:
-                    return False
-                valence, arousal, name = place
-                self._controls.rate(valence, arousal, name or None, "osc", sender=_named(sender))
+                    return "waits"
+                self._rate(command, sender, lambda answer: self._pad(place, sender, answer))
+            case "/valaro/rate", _:
+                name = _named(sender)
+                self._rate(command, sender, lambda answer: apply_command(command, self._controls, name, answer))
             case "/valaro/reply", (float(port),):
                 seat = self._senders.seat(sender)
                 if not seat.lasting:
                     raise InputError("too many programs send from this machine: try it again in a minute")
                 seat.reply_port = int(port)
+                return "done"
             case _:
-                apply_command(command, self._controls, _named(sender))
-        return True
+                apply_command(command, self._controls)
+                return "done"
+        return "rated"
+
+    def _pad(self, place: Place, sender: Sender, answer: Answer, ago: float = 0.0) -> None:
+        valence, arousal, name = place
+        self._controls.rate(valence, arousal, name or None, "osc", ago, _named(sender), answer)
+
+    def _rate(self, command: Command, sender: Sender, rate: Callable[[Answer], object]) -> None:
+        """Rate, and answer in the thread that knows it when the rating is stored or lost. Raises what ``rate`` does."""
+        seat, settled = self._senders.seat(sender), threading.Event()
+
+        def settle() -> None:
+            if not settled.is_set():
+                settled.set()
+                with self._settled:
+                    self._unsettled -= 1
+                    self._settled.notify_all()
+
+        def answer(fault: BaseException | None) -> None:
+            try:
+                if fault is None:
+                    self._count("obeyed")
+                    self._answer_status(sender, seat)
+                else:
+                    self._count("faults")
+                    reason = str(fault) if isinstance(fault, ValaroError) else _one_line(fault)
+                    self._answer(sender, "/valaro/error", command.address, f"not kept: {reason}", seat=seat)
+            finally:
+                settle()
+
+        with self._settled:
+            self._unsettled += 1
+        try:
+            rate(answer)
+        except BaseException:
+            settle()
+            raise
 
     def _refuse(self, refusal: Refusal, sender: Sender) -> None:
         self._count("refused")
         self._report(f"{refusal.address!r} from {_named(sender)}: {refusal.expected}", sender)
         self._answer(sender, "/valaro/error", refusal.address, refusal.expected)
 
-    def _answer_status(self, sender: Sender) -> None:
+    def _answer_status(self, sender: Sender, seat: Seat | None = None) -> None:
         status = self._status()
         counts = (min(count, MOST_INT) for count in (status.emissions, status.lost, status.faults))
         settings = status.state, status.listener, float(status.offset), float(status.time)
-        self._answer(sender, "/valaro/status", *settings, *counts)
+        self._answer(sender, "/valaro/status", *settings, *counts, seat=seat)
 
-    def _answer(self, sender: Sender, address: str, *values: str | float) -> None:
+    def _answer(self, sender: Sender, address: str, *values: str | float, seat: Seat | None = None) -> None:
         """Send one answer, now or later, from any thread; where there are too many, it is counted instead."""
-        seat = self._senders.seat(sender)
+        seat = seat or self._senders.seat(sender)
         host, port, *scope = sender
         port = seat.reply_port or int(port)
         with self._lock:

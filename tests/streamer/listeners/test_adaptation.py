@@ -308,7 +308,7 @@ def test_a_queue_that_is_full_is_answered_with_an_error_and_each_rating_once(
         connection.execute("BEGIN IMMEDIATE")
         for _ in range(5):
             room.controls.rate(-0.8, 0.8, answer=answers.put)
-        assert [str(answers.get_nowait()) for _ in range(3)] == ["2 ratings wait for the disk already: not kept"] * 3
+        assert [str(answers.get_nowait()) for _ in range(3)] == ["2 ratings wait for the disk already"] * 3
         connection.execute("ROLLBACK")
         connection.close()
         assert [answers.get(timeout=PATIENCE) for _ in range(2)] == [None, None]
@@ -324,10 +324,10 @@ def test_at_the_end_every_rating_is_answered_once(store: Path, monkeypatch: pyte
         connection.execute("BEGIN IMMEDIATE")
         answers = answered(room, -0.8, 0.8)
         room.adaptation.close()
-        assert "before the end" in str(answers.get_nowait())
+        assert "ended before" in str(answers.get_nowait())
         connection.execute("ROLLBACK")
         connection.close()
-        assert "at the end" in str(answered(room, -0.8, 0.8).get_nowait())
+        assert "is over" in str(answered(room, -0.8, 0.8).get_nowait())
         room.adaptation._writer._thread.join(PATIENCE)
     assert answers.empty()
     assert (room.adaptation.stored, room.adaptation.lost, room.adaptation.pending) == (0, 2, 0)

@@ -1,7 +1,9 @@
 """Files of listeners that are locked, damaged, of another version, or on a full disk."""
 
+import os
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -227,6 +229,49 @@ def test_what_sqlite_has_no_room_for_is_one_line_and_loses_nothing(path: Path) -
         added(store)
     with Listeners(path) as store:
         assert sum(store.names().values()) == count + 1
+
+
+@pytest.fixture
+def strangers() -> Iterator[Path]:
+    """A folder that everybody may look into."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder) / "data" / "valaro.sqlite3"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no other user on this system")
+@pytest.mark.parametrize("there_already", [False, True])
+def test_what_another_user_owns_is_one_line(strangers: Path, there_already: bool) -> None:
+    """Root passes a chmod: a child becomes somebody else."""
+    if os.geteuid() != 0:
+        pytest.skip("only root becomes another user")
+    strangers.parent.mkdir(mode=0o755)
+    if there_already:
+        written(strangers)
+        strangers.chmod(0o644)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setuid(12345)
+            with Listeners(strangers) as store:
+                added(store)
+            os.write(writer, b"stored")
+        except StoreError as fault:
+            os.write(writer, str(fault).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as said:
+        words = said.read().decode()
+    assert words in (
+        f"{strangers} cannot be written: it, or its folder, is read-only",
+        f"{strangers} cannot be used: permission denied",
+    )
+    if there_already:
+        with Listeners(strangers) as store:
+            assert store.names() == {"ana": 15}
 
 
 NEXT = ("ALTER TABLE rating ADD COLUMN place TEXT NOT NULL DEFAULT 'here'", "CREATE TABLE mood (name TEXT)")
