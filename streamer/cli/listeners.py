@@ -3,17 +3,20 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ..errors import ExitCode
 
 if TYPE_CHECKING:
     from ..listeners.evidence import StoredRating
     from ..listeners.store import Listeners
 
 LARGEST = 256 << 20  # bytes of an import: as many ratings as are stored of one listener
+UNSAVED = 10  # ratings since the last backup, from which on a command makes one
 
 app = typer.Typer(name="listeners", help="Profiles: who rated what, and how to take it along or have it forgotten.")
 
@@ -75,7 +78,7 @@ def forget(
     name: NameArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask whether it is meant.")] = False,
 ) -> None:
-    """Delete all that is known of a listener, for good.
+    """Delete all that is known of a listener, for good, in the backups too.
 
     A session that is running goes on as it knows them until it ends.
     """
@@ -153,14 +156,42 @@ def import_listener(
     typer.echo(f"{name}: {rating_count(new)} added")
 
 
+@app.command()
+def restore(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A backup, another store or a damaged one; the backups here otherwise."),
+    ] = None,
+) -> None:
+    """Add ratings that were lost, from the backups that are kept beside the store, or from a file.
+
+    What is there now stays as it is. Who was forgotten is in no backup.
+    """
+    from ..app.console import notify
+
+    with opened() as store:
+        restored = store.restore(file)
+    known = f"; {rating_count(restored.known)} there already" if restored.known else ""
+    typer.echo(f"{rating_count(restored.added)} added{known}")
+    if restored.refused:
+        notify(f"{rating_count(restored.refused)} left out: there is no room for more of these listeners")
+        raise typer.Exit(ExitCode.LOST)
+
+
 @contextmanager
 def opened() -> "Iterator[Listeners]":
-    """The store of ratings, in the user's data directory."""
+    """The store of ratings, in the user's data directory; backed up at the end, if much is new."""
     from ..app.console import notify
+    from ..errors import StoreError
+    from ..listeners.backup import back_up, unsaved
     from ..listeners.store import open_listeners
 
     with open_listeners(None, notify) as store:
         yield store
+        with suppress(StoreError):  # the ratings are stored: a backup comes another time
+            new = unsaved(store.path)
+            if store.newest() if new is None else new >= UNSAVED:
+                back_up(store.path)
 
 
 def _read(file: Path) -> object:

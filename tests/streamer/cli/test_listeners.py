@@ -374,3 +374,48 @@ def test_a_store_that_cannot_be_is_one_line(home: Path, capsys: Captured) -> Non
     (home / "data").write_text("no folder")
     assert run(["listeners", "list"]) == 1
     assert "cannot be used" in one_line(capsys.readouterr().err)
+
+
+def test_what_was_lost_is_restored_from_the_backup_or_a_file(home: Path, capsys: Captured) -> None:
+    assert run(["listeners", "restore"]) == 2
+    assert "there is no backup" in one_line(capsys.readouterr().err)
+    with Listeners() as store:
+        for value in (0.5, 0.25):
+            added(store, "ana", value)
+    assert run(["listeners", "list"]) == 0  # a command makes the first backup
+    default_path().unlink()
+    capsys.readouterr()
+    assert run(["listeners", "restore"]) == 0
+    assert capsys.readouterr().out == "2 ratings added\n"
+    with Listeners(home / "other.sqlite3") as other:
+        added(other, "bo")
+    assert run(["listeners", "restore", str(home / "other.sqlite3")]) == 0
+    assert capsys.readouterr().out == "1 rating added\n"
+    with Listeners() as store:
+        assert store.names() == {"ana": 2, "bo": 1}
+    assert run(["listeners", "restore"]) == 0
+    assert capsys.readouterr().out == "0 ratings added; 2 ratings there already\n"
+
+
+def test_what_there_is_no_room_for_is_said_and_is_a_loss(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    with Listeners() as store:
+        for _ in range(3):
+            added(store)
+    assert run(["listeners", "list"]) == 0
+    default_path().unlink()
+    capsys.readouterr()
+    monkeypatch.setattr("valaro.streamer.listeners.store.MOST_RATINGS", 2)
+    assert run(["listeners", "restore"]) == 3
+    captured = capsys.readouterr()
+    assert captured.out == "2 ratings added\n"
+    assert "1 rating left out" in one_line(captured.err)
+
+
+def test_a_rating_that_cannot_be_stored_after_all_breaks_off(
+    song: str, bundle: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr("valaro.streamer.listeners.store.MOST_BYTES", 0)
+    assert run(rating(song, bundle)) == 1
+    captured = capsys.readouterr()
+    assert "the most that are kept" in one_line(captured.err)
+    assert captured.out == ""
