@@ -20,12 +20,12 @@ KEPT = ROOT / "build" / "fuzz"
 MEMORY = Path("/dev/shm")  # for the inputs that become files, where the system has it
 NAMES = (
     *("osc", "midi", "oscquery", "server", "metrics", "config", "expression", "words"),
-    *("replay", "profile", "bundle", "checkpoint", "audio"),
+    *("replay", "profile", "salvage", "bundle", "checkpoint", "audio"),
 )
 WATCHED = ["valaro", "pythonosc", "tomllib", "json", "zipfile", "websockets"]  # for branches not taken before
 SLOW = 20  # s for one input: longer is a hang
 MOST = 2_000  # MB
-LARGEST = {"server": 2_048, "metrics": 2_048, "audio": 16_384, "checkpoint": 65_536}
+LARGEST = {"server": 2_048, "metrics": 2_048, "audio": 16_384, "checkpoint": 65_536, "salvage": 65_536}
 
 
 def main() -> int:

@@ -25,6 +25,7 @@ from valaro.streamer.core.affect import Affect
 from valaro.streamer.core.controls import Controls, listener_names
 from valaro.streamer.core.replay import Replay
 from valaro.streamer.errors import ValaroError
+from valaro.streamer.listeners.salvage import salvaged
 from valaro.streamer.listeners.store import Listeners
 from valaro.streamer.midi.messages import MidiSettings, MidiState, messages
 from valaro.streamer.midi.receiver import MidiInSettings, Pair
@@ -279,6 +280,25 @@ def profile_seeds() -> list[bytes]:
     return [json.dumps(exported(count)).encode() for count in (0, 1)]
 
 
+def run_salvage(data: bytes) -> None:
+    """As a damaged store is read: the file, or, of an odd first byte, the log beside one that is empty."""
+    path, log = as_file(b"", "bad.sqlite3"), as_file(b"", "bad.sqlite3-wal")
+    (log if data[:1] and data[0] & 1 else path).write_bytes(data[1:])
+    for rating in salvaged(path):
+        json.dumps((rating.uid, rating.listener, rating.valence + rating.arousal + rating.time, rating.id))
+        assert abs(float(rating.evidence.heatmap.sum()) - 1.0) < 1e-2
+
+
+def salvage_seeds() -> list[bytes]:
+    path = folder() / "whole.sqlite3"
+    with Listeners(path) as listeners:
+        listeners.import_(exported(2))
+        log = path.with_name(f"{path.name}-wal").read_bytes()
+    seeds = [b"\0" + path.read_bytes(), b"\1" + log]
+    path.unlink()
+    return seeds
+
+
 def run_words(data: bytes) -> None:
     """What stands on the command line, or in a field of a config."""
     from valaro.streamer.app.merge import channel_numbers
@@ -304,5 +324,6 @@ TARGETS: dict[str, Target] = {
     "expression": Target(run_expression, expression_seeds),
     "replay": Target(run_replay, replay_seeds),
     "profile": Target(run_profile, profile_seeds),
+    "salvage": Target(run_salvage, salvage_seeds),
     "words": Target(run_words, words_seeds),
 }
