@@ -114,6 +114,7 @@ class Listeners:
         self._lock = threading.Lock()
         self._allowance = Allowance()
         self._written = 0  # ratings, since the file was opened
+        self._closed = False
         self._connection = connect(self.path)
         self._place: Place | None = place(self.path)
 
@@ -126,6 +127,7 @@ class Listeners:
     def close(self) -> None:
         """Close the file; may be called twice."""
         with self._lock, faults(self.path):
+            self._closed = True
             self._connection.close()
 
     def add(
@@ -239,7 +241,7 @@ class Listeners:
 
     def _find_again(self) -> None:
         """Open the file at ``path`` afresh, if it is not the one that is open."""
-        if place(self.path) == self._place:
+        if self._closed or place(self.path) == self._place:
             return
         written, self._written = self._written, 0
         self._place = None

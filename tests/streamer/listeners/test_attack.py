@@ -45,6 +45,7 @@ def options(data: Path) -> tuple[str, ...]:
 def check(figures: dict[str, float]) -> None:
     broken = {what: figures[what] for what in ("acknowledged but lost", "kept twice", "answered twice")}
     assert broken == dict.fromkeys(broken, 0), figures
+    assert figures.get("untold", 0) <= 0, figures  # every loss stands in the status
 
 
 def test_kills_lose_nothing_that_was_acknowledged(attacks: Any, data: Path, options: tuple[str, ...]) -> None:

@@ -115,6 +115,15 @@ def test_what_a_damaged_files_log_holds_is_kept_too_and_read(path: Path) -> None
     assert b"zoe in the log" in b"".join(file.read_bytes() for file in path.parent.glob(f"{damaged.name}*"))
 
 
+def test_a_closed_store_stays_closed(path: Path) -> None:
+    store = Listeners(path)
+    store.close()
+    with pytest.raises(StoreError):
+        added(store)
+    with Listeners(path) as again:
+        assert again.names() == {}
+
+
 def test_what_belongs_to_a_file_is_set_aside_with_it(tmp_path: Path) -> None:
     path = tmp_path / "valaro.sqlite3"
     for suffix in ("", "-wal", "-shm"):
