@@ -87,7 +87,8 @@ fuzz: $(TEST) $(RUNTIME) ## every parser of what comes from outside, each for so
 	@$(BIN)/python -m pip install --quiet 'atheris >= 2.3'
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
-install: $(TYPES) $(LONG) $(RUNTIME) $(NPM) ## .venv with the package (editable) and all tools
+install: $(TYPES) $(LONG) $(RUNTIME) $(NPM) ## .venv with the package (editable) and all tools, and the kernels compiled
+	@$(BIN)/python -m valaro.kernels.compilation
 
 clean: ## away with the environment, builds and caches
 	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache

@@ -1,12 +1,14 @@
 """Notices: single lines on stderr, held back while the live display has the screen."""
 
+import gc
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .monitoring.logs import Repeats
@@ -89,19 +91,51 @@ class Notices(logging.Handler):
 
 @contextmanager
 def compiling_told() -> Iterator[None]:
-    """Within it a notice precedes the first compilation of a kernel: on a machine's first run only."""
+    """Within it the first kernel that is not in the cache has all of them compiled, and that is told: once a machine.
+
+    In a terminal there is a bar, elsewhere a line. What is loaded within it stays, and is not looked through for
+    garbage, which takes a tenth of the time.
+    """
     from numba.core import event
 
     class CompileListener(event.Listener):
-        notified = False
+        asked = False
 
-        def on_start(self, event: object) -> None:  # not called for code from the cache
-            if not self.notified:
-                notify("compiling for this machine, once: about 15 s")
-            self.notified = True
+        def on_start(self, event: Any) -> None:  # not called for code from the cache
+            kernel = event.data["dispatcher"]
+            if self.asked or not kernel.py_func.__module__.startswith("valaro.kernels."):
+                return
+            self.asked = True
+            if kernel.stats.cache_path is None:
+                notify("compiling, as at each start: no cache can be written to; give NUMBA_CACHE_DIR a folder")
+            else:
+                _compile_all()
 
-        def on_end(self, event: object) -> None:
+        def on_end(self, event: Any) -> None:
             pass
 
-    with event.install_listener("numba:compile", CompileListener()):
-        yield
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with event.install_listener("numba:compile", CompileListener()):
+            yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _compile_all() -> None:
+    from ...kernels.compilation import compile_all
+
+    with suppress(OSError):  # then each kernel is compiled where it is used
+        if _output.formatter is not _TEXT_FORMATTER or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+            notify("compiling for this machine, once; it may take a minute")
+            compile_all()
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = TextColumn("valaro: compiling for this machine, once"), BarColumn(), MofNCompleteColumn()
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+            bar = bars.add_task("", total=None)
+            compile_all(lambda done, total: bars.update(bar, completed=done, total=total))

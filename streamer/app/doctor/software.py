@@ -61,36 +61,41 @@ def packages() -> list[Result]:
 
 def model(path: Path | None) -> list[Result]:
     """The kernels, the bundle and what its network runs on; in a process of its own, because of the native code."""
-    began = time.monotonic()
+    kernels_result = _kernels()
     try:
         from ....models import load_bundle
 
         bundle = load_bundle(path)
     except ValaroError as fault:
-        return [*_kernels(time.monotonic() - began), Result("model", "fail", str(fault))]
-    description = f"{path or 'the default one'}: {', '.join(bundle.decoders)}"
-    results = [*_kernels(time.monotonic() - began), Result("model", "ok", description)]
+        return [kernels_result, Result("model", "fail", str(fault))]
+    results = [
+        kernels_result,
+        Result("model", "ok", f"{path or 'the default one'}: {', '.join(bundle.decoders)}"),
+    ]
     if bundle.lstm is not None:
         provider = bundle.lstm.provider
         results.append(Result("network", "ok", f"runs on {provider}"))
     return results
 
 
-def _kernels(seconds: float) -> list[Result]:
-    """Whether the kernels' machine code is cached; ``seconds``: how long loading took."""
-    from numba.core.registry import CPUDispatcher
+def _kernels() -> Result:
+    """Whether the machine code of all kernels is cached; it is from now on, where it can be."""
+    from ....kernels.compilation import compile_all
 
-    owners = [module for name, module in sys.modules.items() if name.startswith("valaro.kernels.")]
-    kernels = [kernel for owner in owners for kernel in vars(owner).values() if isinstance(kernel, CPUDispatcher)]
-    folders = sorted({str(kernel.stats.cache_path) for kernel in kernels if kernel.stats.cache_path})
-    compiled = sum(1 for kernel in kernels if not kernel.stats.cache_hits)
-    if compiled and not folders:
+    began = time.monotonic()
+    try:
+        kernels = compile_all()
+    except OSError as fault:
+        return Result(
+            "kernels", "fail", f"cannot be compiled: {fault}", "reinstall Valaro; please report it if that stays"
+        )
+    if kernels.compiled and kernels.folder is None:
+        seconds = time.monotonic() - began
         advice = "give NUMBA_CACHE_DIR a folder that can be written to"
-        return [Result("kernels", "warn", f"nowhere to keep them: each start takes {seconds:.0f} s", advice)]
-    description = (
-        f"{compiled} of {len(kernels)} compiled just now, kept" if compiled else f"{len(kernels)} from the cache"
-    )
-    return [Result("kernels", "ok", f"{description} in {', '.join(folders)}" if folders else description)]
+        return Result("kernels", "warn", f"nowhere to keep them: each start takes {seconds:.0f} s longer", advice)
+    compiled = f"{kernels.compiled} of {kernels.total} compiled just now, kept"
+    found = compiled if kernels.compiled else f"{kernels.total} from the cache"
+    return Result("kernels", "ok", f"{found} in {kernels.folder}")
 
 
 def audio() -> list[Result]:

@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints, where, and what it exits with."""
 
 import csv
+import gc
 import io
 import json
 import logging
@@ -536,12 +537,21 @@ def test_compiling_is_told_once_and_only_where_it_happens(capsys: Captured) -> N
     from numba import njit
     from valaro.streamer.app.console import compiling_told
 
+    def compile_one(module: str) -> None:
+        def plus(x: float) -> float:
+            return x + 1.0
+
+        plus.__module__ = module
+        njit("float64(float64)")(plus)
+
     with compiling_told():
+        compile_one("another.package")
         assert capsys.readouterr().err == ""
         for _ in range(2):
-            njit("float64(float64)")(lambda x: x + 1.0)
-    assert "compiling" in one_line(capsys.readouterr().err)
-    njit("float64(float64)")(lambda x: x + 2.0)
+            compile_one("valaro.kernels.new")
+    assert "compiling, as at each start: no cache" in one_line(capsys.readouterr().err)
+    assert gc.isenabled()
+    compile_one("valaro.kernels.new")
     assert capsys.readouterr().err == ""
 
 
