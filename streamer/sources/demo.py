@@ -5,6 +5,8 @@ loudness and dissonance (Gabrielsson & Lindström, "The role of structure in the
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +35,10 @@ SECTIONS = (
     Section("sad", 32.0, 48.0, 3),
     Section("calm", 48.0, 64.0, 4),
 )
+_RATE, _PEAK = (
+    24_000,
+    0.788130480406185,
+)  # the source's usual rate, and the largest value of the piece at it before its level is set
 _TAIL = 1.5  # seconds in which a section fades out over the beginning of the next
 _LOUDNESS = {"happy": -14.0, "tense": -11.0, "sad": -22.5, "calm": -21.0}  # dB, root mean square before the mix
 # Reverb, noise and drive, as in Synthesizer.mix.
@@ -64,39 +70,69 @@ def demo_piece(rate: int = 24000, seed: int = 0) -> NDArray[np.float32]:
     """
     if rate < 8000:
         raise ValueError(f"the piece needs 8000 samples per second or more, not {rate}")
-    piece = np.zeros(round((LENGTH + _TAIL) * rate))
+    piece = np.concatenate(list(_sections(rate, seed)))
+    return (0.9 / np.max(np.abs(piece)) * piece).astype(np.float32)
+
+
+def _sections(rate: int, seed: int = 0) -> Iterator[Sound]:
+    """The piece's sections one after the other, before its level is set; each holds the end of the one before."""
+    tail, end = round(_TAIL * rate), round(0.5 * rate)
+    ringing = np.zeros(tail)
     for section in SECTIONS:
         # Each mood has its own random numbers, so that none changes when another is rewritten; RandomState's are those
         # that NumPy guarantees to stay the same (NEP 19).
         synth = Synthesizer(rate, section.end - section.start + _TAIL, np.random.RandomState([seed, section.quadrant]))
         _SCORES[section.name](synth)
         sound = 10 ** (_LOUDNESS[section.name] / 20) * synth.mix(*_MIX[section.name])
-        start, tail = round(section.start * rate), round(_TAIL * rate)
         sound[: rate // 200] *= np.linspace(0, 1, rate // 200)  # its noise does not begin with a click
         sound[-tail:] *= np.cos(np.linspace(0, np.pi / 2, tail)) ** 2
-        piece[start : start + len(sound)] += sound
-    piece = piece[: round(LENGTH * rate)]
-    end = round(0.5 * rate)
-    piece[-end:] *= np.cos(np.linspace(0, np.pi / 2, end)) ** 2  # the loop begins again without a click
-    return (0.9 / np.max(np.abs(piece)) * piece).astype(np.float32)
+        sound[:tail] += ringing
+        length = round(section.end * rate) - round(section.start * rate)
+        sound, ringing = sound[:length], sound[length:]
+        if section is SECTIONS[-1]:
+            sound[-end:] *= np.cos(np.linspace(0, np.pi / 2, end)) ** 2  # the loop begins again without a click
+        yield sound
 
 
 class DemoSource(ThreadedSource):
     """The piece as a source, by default repeated and paced as if live."""
 
-    def __init__(self, rate: int = 24000, paced: bool = True, repeat: bool = True) -> None:
+    def __init__(self, rate: int = _RATE, paced: bool = True, repeat: bool = True) -> None:
         super().__init__("the built-in piece", rate, 1, paced)
-        self._piece = demo_piece(rate)[:, np.newaxis]
         self._repeat = repeat
+        # The other sections are made while the first plays, so that it begins at once.
+        self._first = _at_level(next(_sections(rate))) if rate == _RATE else demo_piece(rate)[:, np.newaxis]
 
     def blocks(self) -> Iterator[Block]:
         """Blocks of 20 ms; without end when it repeats."""
         size = self._rate // 50
-        while True:
-            for begin in range(0, len(self._piece), size):
-                yield self._piece[begin : begin + size]
-            if not self._repeat:
-                return
+        played: list[Block] = []
+        for part in self._parts():
+            played.append(part)
+            for begin in range(0, len(part), size):
+                yield part[begin : begin + size]
+        while self._repeat:
+            for part in played:
+                for begin in range(0, len(part), size):
+                    yield part[begin : begin + size]
+
+    def _parts(self) -> Iterator[Block]:
+        """The piece's parts, each made while the one before plays."""
+        rest = islice(_sections(self._rate), 1, None) if self._rate == _RATE else iter(())
+        pool = ThreadPoolExecutor(1, "built-in piece")
+        try:
+            following = pool.submit(next, rest, None)
+            yield self._first
+            while (sound := following.result()) is not None:
+                following = pool.submit(next, rest, None)
+                yield _at_level(sound)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _at_level(section: Sound) -> Block:
+    """A section at the level that it has in the whole piece, at the rate for which its peak is known."""
+    return (0.9 / _PEAK * section).astype(np.float32)[:, np.newaxis]
 
 
 def _happy(synth: Synthesizer) -> None:

@@ -128,13 +128,16 @@ def test_no_section_is_a_hum_or_a_hiss(sections: dict[str, Sound]) -> None:
 
 def test_another_rate_is_the_same_music() -> None:
     assert len(demo_piece(16000)) == 64 * 16000
+    other = DemoSource(16000, paced=False, repeat=False)
+    assert np.array_equal(np.concatenate(list(other.blocks()))[:, 0], demo_piece(16000))
     with pytest.raises(ValueError, match="8000"):
         demo_piece(100)
 
 
 def test_the_source_hands_on_the_piece(piece: Sound) -> None:
     source = DemoSource(RATE, paced=False, repeat=False)
-    assert np.array_equal(np.concatenate(list(source.blocks()))[:, 0], piece)
+    for _ in range(2):
+        assert np.concatenate(list(source.blocks()))[:, 0] == pytest.approx(piece, rel=0, abs=1e-6)
     assert source.channels == 1
     repeating = DemoSource(RATE, paced=False).blocks()
     blocks = [next(repeating) for _ in range(64 * 50 + 1)]
