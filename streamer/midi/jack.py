@@ -6,8 +6,10 @@ connection frees what the old one still uses. The process that may hang and cras
 program, which is why it imports nothing of Valaro. It also keeps libjack's 110 MB of locked memory to itself.
 """
 
+import ctypes
 import json
 import os
+import re
 import select
 import signal
 import stat
@@ -16,6 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 LIMIT = 5  # s that one call may take before the process is ended
@@ -65,6 +68,10 @@ class JackPort:
     def open_virtual_port(self, name: str) -> None:
         """Create a port called ``name`` for other programs to connect to."""
         self._call("open_virtual_port", name)
+
+    def connections(self, name: str) -> list[str]:
+        """The ports that are connected to outputs called ``name`` of clients called as this one; none if unknown."""
+        return self._call("connections", name)
 
     def close_port(self) -> None:
         """Remove the port."""
@@ -130,6 +137,7 @@ def serve(name: str, incoming: bool) -> None:
         _reply({"fault": str(fault)})
         return
     sockets = _server_sockets()
+    connections = _Connections(name)
     _reply({"result": None})
     signal.alarm(0)
     sent = False
@@ -140,7 +148,10 @@ def serve(name: str, incoming: bool) -> None:
             if sockets.poll(0):
                 raise OSError("the JACK server went away")
             sent = sent or method == "send_message"
-            _reply({"result": _call_port(port, method, arguments)})
+            if method == "connections":
+                _reply({"result": connections.of(*arguments)})
+            else:
+                _reply({"result": _call_port(port, method, arguments)})
         except Exception as fault:  # noqa: BLE001
             _reply({"fault": str(fault)})
         signal.alarm(0)
@@ -154,6 +165,63 @@ def _call_port(port: Any, method: str, arguments: list[Any]) -> list[Any] | None
         return [list(message) for message in receive(port, *arguments)]
     result = getattr(port, method)(*arguments)
     return result if method == "get_ports" else None
+
+
+class _Connections:
+    """Asks the server what is connected, which rtmidi cannot: by the same libjack, as a client without ports."""
+
+    def __init__(self, client: str) -> None:
+        self._name = client
+        self._library: Any = None
+        self._client: int | None = None
+        self._tried = False
+
+    def of(self, port: str) -> list[str]:
+        """The ports that are connected to ``port`` of the clients of this name; JACK numbers namesakes "-01"."""
+        if not self._tried:
+            self._tried = True
+            self._open()
+        if not self._client:
+            return []
+        ours = f"^{re.escape(self._name)}(-[0-9]+)?:{re.escape(port)}$"
+        names = self._names(self._library.jack_get_ports(self._client, None, None, 0))
+        found: list[str] = []
+        for name in names:
+            if re.match(ours, name):
+                own = self._library.jack_port_by_name(self._client, name.encode())
+                found += self._names(self._library.jack_port_get_all_connections(self._client, own)) if own else []
+        return found
+
+    def _open(self) -> None:
+        with suppress(OSError, IndexError, AttributeError):
+            maps = Path("/proc/self/maps").read_text()  # rtmidi may have brought a libjack of its own
+            library = ctypes.CDLL(next(word for word in maps.split() if "libjack" in word))
+            pointer, text = ctypes.c_void_p, ctypes.c_char_p
+            signatures = {
+                "jack_client_open": (pointer, [text, ctypes.c_int, pointer]),
+                "jack_get_ports": (pointer, [pointer, text, text, ctypes.c_ulong]),
+                "jack_port_by_name": (pointer, [pointer, text]),
+                "jack_port_get_all_connections": (pointer, [pointer, pointer]),
+                "jack_free": (None, [pointer]),
+            }
+            for function, (result, arguments) in signatures.items():
+                entry = getattr(library, function)
+                entry.restype, entry.argtypes = result, arguments
+            self._library = library
+            self._client = library.jack_client_open(
+                f"{self._name} connections".encode(), 1, None
+            )  # 1: starts no server
+
+    def _names(self, listing: int | None) -> list[str]:
+        """The strings of a list that JACK made, which is freed."""
+        if not listing:
+            return []
+        entries = ctypes.cast(listing, ctypes.POINTER(ctypes.c_char_p))
+        names: list[str] = []
+        while (entry := entries[len(names)]) is not None:
+            names.append(entry.decode(errors="replace"))
+        self._library.jack_free(listing)
+        return names
 
 
 def _server_sockets() -> select.poll:

@@ -1,7 +1,7 @@
 """An emission as MIDI: controllers sent on change, and a note for the dominant quadrant. No device in here."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.affect import Affect
 from ..errors import InputError
@@ -10,6 +10,7 @@ NOTE_OFF, NOTE_ON, CONTROL = 0x80, 0x90, 0xB0  # plus the channel, 0 to 15
 LAST_CHANNEL = 16
 LAST_CONTROLLER = 119  # 120 and above are channel mode messages, such as "all notes off"
 LAST_FINE = 31  # the last controller that has a low half, at n + 32
+LONGEST_REFRESH = 3600.0  # s
 SLACK = 0.2  # of a step: how far a value may go past the middle between two steps before the next one is sent
 
 
@@ -26,6 +27,8 @@ class MidiSettings:
     notes : of the four quadrants, 0 to 127; empty for none.
     velocity : 1 to 127.
     hysteresis : 0 to 1, the share of the heatmap by which another quadrant must lead before the note changes.
+    refresh : s after which every controller is sent again, though it has not changed, for a receiver that came late or
+        was reset; 0: never. The note is not: it would be struck again.
 
     Raises
     ------
@@ -42,6 +45,7 @@ class MidiSettings:
     notes: tuple[int, ...] = (60, 61, 62, 63)
     velocity: int = 100
     hysteresis: float = 0.1
+    refresh: float = 5.0
 
     def __post_init__(self) -> None:
         _check("channel", self.channel, 1, LAST_CHANNEL)
@@ -60,6 +64,8 @@ class MidiSettings:
         _check("velocity", self.velocity, 1, 127)
         if not 0.0 <= self.hysteresis <= 1.0:  # NaN is not
             raise InputError(f"MIDI hysteresis must be from 0 to 1, not {self.hysteresis}")
+        if not 0.0 <= self.refresh <= LONGEST_REFRESH:
+            raise InputError(f"MIDI refresh must be from 0 to {LONGEST_REFRESH:,.0f} s, not {self.refresh}")
 
     @property
     def controllers(self) -> tuple[int, ...]:
@@ -75,8 +81,12 @@ class MidiState:
     sounding: int | None = None
 
 
-def messages(settings: MidiSettings, state: MidiState, affect: Affect) -> tuple[MidiState, list[bytes]]:
+def messages(
+    settings: MidiSettings, state: MidiState, affect: Affect, *, refresh: bool = False
+) -> tuple[MidiState, list[bytes]]:
     """The messages that bring the receiver from ``state`` to this emission, and the new state.
+
+    With ``refresh`` every controller is among them, changed or not.
 
     A controller is sent when its value has moved 0.7 of a step from the one that was sent, so that nothing flickers
     between two steps; of 14 bits the high half goes out only when it changed, the low half always, since a receiver
@@ -86,8 +96,8 @@ def messages(settings: MidiSettings, state: MidiState, affect: Affect) -> tuple[
     steps: list[int | None] = []
     for controller, value, last in zip(settings.controllers, _shares(affect), state.steps, strict=True):
         step = _step(value, last, 16_383 if settings.fine else 127)
-        if step is not None and step != last:
-            out += _control(settings, controller, step, last)
+        if step is not None and (refresh or step != last):
+            out += _control(settings, controller, step, None if refresh else last)
         steps.append(step)
     sounding = _dominant(settings, state.sounding, affect)
     if sounding != state.sounding:
@@ -100,10 +110,16 @@ def messages(settings: MidiSettings, state: MidiState, affect: Affect) -> tuple[
 def everything(settings: MidiSettings, state: MidiState, affect: Affect) -> tuple[MidiState, list[bytes]]:
     """As :func:`messages`, for a receiver in an unknown state: every controller, and the note begun again.
 
-    The note of ``state`` is ended first: an instrument that was only unplugged may still be playing it.
+    All notes are ended first: one that was only unplugged, or was left alone by a program that was killed, may still be
+    playing any of them.
     """
-    fresh, out = messages(settings, MidiState(), affect)
-    return fresh, closing(settings, state) + out
+    fresh, out = messages(settings, replace(state, sounding=None), affect, refresh=True)
+    return fresh, silencing(settings) + out
+
+
+def silencing(settings: MidiSettings) -> list[bytes]:
+    """The end of every note that may ever have been sent with these settings."""
+    return [bytes([NOTE_OFF + settings.channel - 1, note, 0]) for note in dict.fromkeys(settings.notes)]
 
 
 def closing(settings: MidiSettings, state: MidiState) -> list[bytes]:

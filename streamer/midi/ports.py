@@ -8,6 +8,7 @@ from typing import Any
 
 from .._util.stderr import quiet_stderr
 from ..errors import DeviceError, InputError
+from .alsa import connections
 from .jack import QUEUE, JackPort, receive
 
 CLIENT, CLIENT_IN = "Valaro", "Valaro in"
@@ -48,6 +49,7 @@ class Port:
         if self._virtual and sys.platform == "win32":
             raise InputError("MIDI: Windows has no virtual ports: make one with loopMIDI and give its name as the port")
         self._open = self._seen = False
+        self._receivers: frozenset[str] = frozenset()
         self._incoming = incoming
         self._driver: Any
         self._driver, self._jack = _first_driver(jack=given_name.startswith(JACK), incoming=incoming)
@@ -67,6 +69,14 @@ class Port:
     def is_open(self) -> bool:
         """Whether the port was there when last checked or written to."""
         return self._open
+
+    @property
+    def receivers(self) -> frozenset[str]:
+        """The ports that were connected to a virtual output when :meth:`look` was last called.
+
+        Empty where the system does not tell, as on macOS, and of any other port.
+        """
+        return self._receivers
 
     def send(self, messages: Sequence[bytes]) -> None:
         """Send messages in order. Raises OSError, and the port counts as gone, when the driver refuses them."""
@@ -110,6 +120,7 @@ class Port:
                 if back and (self._virtual or self._seen):
                     self._connect()
                 self._seen = back
+            self._receivers = self._connected()
         except Exception:  # noqa: BLE001  rtmidi's errors have no common base below Exception
             self._drop()
         return self._open
@@ -127,9 +138,15 @@ class Port:
             self._driver.open_port(names.index(self.name), CLIENT_IN if self._incoming else CLIENT)
         self._open = True
 
+    def _connected(self) -> frozenset[str]:
+        if not (self._open and self._virtual) or self._incoming:
+            return frozenset()
+        return frozenset(self._driver.connections(self.name) if self._jack else connections(CLIENT, self.name))
+
     def _drop(self) -> None:
         driver, self._driver = self._driver, None
         self._open = self._seen = False
+        self._receivers = frozenset()
         if driver is not None:
             with suppress(Exception):
                 driver.delete()

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from ..core.affect import Affect
 from ..errors import ValaroError
-from .messages import LAST_CHANNEL, MidiSettings, MidiState, closing, everything, messages
+from .messages import LAST_CHANNEL, MidiSettings, MidiState, closing, everything, messages, silencing
 from .ports import Port
 
 log = logging.getLogger(__name__)
 
-# s between two checks of the ports' names, since no driver reports when a port goes. While it is there: often, because
-# one that goes and is back before the next check has lost its connection unnoticed. While it is gone: less work.
+# s between two checks of the ports' names and connections, since no driver reports when they go or come. While it is
+# there: often, because one that goes and is back before the next check has lost its connection unnoticed. While it is
+# gone: less work.
 _LOOK, _SEEK = 0.25, 1.0
 _PATIENCE = 3.0  # s for the last messages to leave at the end
 
@@ -44,7 +45,10 @@ class Midi:
     Channels of the input that are tracked separately each have a MIDI channel, in the order in which they come: that of
     ``settings`` and those after it, up to 16; emissions of further ones count as faults.
 
-    A port that goes away is looked for every second and opened again by its name; it then gets every value again.
+    A port that goes away is looked for every second and opened again by its name; it then gets every value again. So
+    does whatever connects to a virtual port, within a quarter of a second, where the system tells (JACK and Linux). All
+    notes are ended then and at the start: one may still sound from a program that was killed. With the emissions every
+    controller is repeated each ``refresh`` seconds, so a pause is a pause.
     """
 
     def __init__(self, port: str | None, settings: MidiSettings | None = None, virtual: str | None = None) -> None:
@@ -99,6 +103,7 @@ class Midi:
             return
         finally:
             opened.set()
+        self._start(self._settings)
         look_at = time.monotonic() + _LOOK
         while self._newest or not self._closed:
             with self._changed:
@@ -127,36 +132,61 @@ class Midi:
                     log.warning("MIDI %s: no MIDI channel is left for channel %s", self.port_name, affect.channel)
                 self._full = True
                 return None
-            stream = self._streams[affect.channel] = _Stream(replace(self._settings, channel=number), affect)
+            settings = replace(self._settings, channel=number)
+            if self._streams:  # the first channel's notes were ended at the start
+                self._start(settings)
+            stream = self._streams[affect.channel] = _Stream(settings, affect)
         stream.last = affect
         return stream
 
-    def _put(self, stream: "_Stream") -> None:
-        """Send what changed."""
+    def _start(self, settings: MidiSettings) -> None:
+        """End the notes that a program which was killed may have left."""
         if self._port.is_open:
-            self._transmit(stream, *messages(stream.settings, stream.state, stream.last))
-        else:
+            self._send(silencing(settings))
+
+    def _put(self, stream: "_Stream") -> None:
+        """Send what changed, and every controller when it is time."""
+        if not self._port.is_open:
             self.faults += 1
+            return
+        now, every = time.monotonic(), stream.settings.refresh
+        due = 0.0 < every <= now - stream.full_at
+        self._transmit(stream, *messages(stream.settings, stream.state, stream.last, refresh=due))
+        if due:
+            stream.full_at = now
 
     def _look(self) -> None:
-        """Check whether the port went or came back; if it came back, send it every value."""
-        was_open = self._port.is_open
+        """Check whether the port went or came back, or another connected to it; if so, send every value."""
+        was_open, before = self._port.is_open, self._port.receivers
         if self._port.look() and not was_open:
             log.info("MIDI %s: found again", self.port_name)
-            for stream in self._streams.values():
-                if self._port.is_open:
-                    self._transmit(stream, *everything(stream.settings, stream.state, stream.last))
+            self._put_everything()
         elif was_open and not self._port.is_open:
             log.warning("MIDI %s: lost; looking for it every second", self.port_name)
+        elif self._port.receivers - before:
+            self._put_everything()
+
+    def _put_everything(self) -> None:
+        if not self._streams:
+            self._start(self._settings)
+        for stream in self._streams.values():
+            if self._port.is_open:
+                self._transmit(stream, *everything(stream.settings, stream.state, stream.last))
+                stream.full_at = time.monotonic()
 
     def _transmit(self, stream: "_Stream", state: MidiState, out: list[bytes]) -> None:
+        if self._send(out):
+            stream.state = state
+
+    def _send(self, out: list[bytes]) -> bool:
+        """Whether the port took it."""
         try:
             self._port.send(out)
         except OSError as fault:
             self.faults += 1
             log.warning("MIDI %s: lost (%s); looking for it every second", self.port_name, fault)
-        else:
-            stream.state = state
+            return False
+        return True
 
 
 @dataclass(slots=True)
@@ -166,3 +196,4 @@ class _Stream:
     settings: MidiSettings
     last: Affect  # the newest emission
     state: MidiState = field(default_factory=MidiState)
+    full_at: float = field(default_factory=time.monotonic)  # when every controller was last sent

@@ -22,7 +22,7 @@ from ..._util.address import parse_destination, parse_listening
 from ...core.affect import MOST_CHANNELS
 from ...core.controls import MOST_OFFSET, listener_name
 from ...errors import InputError
-from ...midi.messages import LAST_CONTROLLER, LAST_FINE, MidiSettings
+from ...midi.messages import LAST_CONTROLLER, LAST_FINE, LONGEST_REFRESH, MidiSettings
 from ...midi.receiver import MidiInSettings
 from ...sinks.expressions import compile_expression
 from ...sinks.mapping import Mapped, check_address, check_curve, check_range, check_seconds
@@ -247,6 +247,8 @@ class MidiOut(Table):
     """Velocity of the notes."""
     hysteresis: Annotated[float, _between(0, 1)] = 0.1
     """By how much of the heatmap another quadrant must lead before the note changes."""
+    refresh: Annotated[float, _between(0, LONGEST_REFRESH)] = 5.0
+    """Seconds after which every controller is sent again, changed or not, for hosts that came late; 0: never."""
 
     @model_validator(mode="after")
     def _means_one_thing(self) -> Self:

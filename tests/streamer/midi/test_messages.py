@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from valaro.streamer.core.affect import Activity, Affect
 from valaro.streamer.errors import InputError
-from valaro.streamer.midi.messages import MidiSettings, MidiState, closing, everything, messages
+from valaro.streamer.midi.messages import MidiSettings, MidiState, closing, everything, messages, silencing
 
 from ..fakes import neutral
 
@@ -117,7 +117,25 @@ def test_the_end_and_a_reconnection_end_the_note() -> None:
     assert closing(settings, MidiState()) == []
     again, out = everything(settings, state, affect(quadrants=TENSE))
     assert again == state
-    assert out == [bytes([0x80, 61, 0]), *first]
+    assert out == [*(bytes([0x80, note, 0]) for note in (60, 61, 62, 63)), *first]
+    assert silencing(settings) == out[:4]
+    assert silencing(MidiSettings(channel=3, notes=(9, 9, 9, 8))) == [bytes([0x82, 9, 0]), bytes([0x82, 8, 0])]
+
+
+@pytest.mark.parametrize("fine", [False, True])
+def test_a_refresh_repeats_every_controller_and_strikes_no_note(fine: bool) -> None:
+    settings = MidiSettings(fine=fine)
+    state, first = messages(settings, MidiState(), affect(quadrants=TENSE))
+    again, out = messages(settings, state, affect(quadrants=TENSE), refresh=True)
+    assert (again, out) == (state, first[:-1])  # both halves of 14 bits
+    _, moved = messages(settings, state, affect(quadrants=(1.0, 0.0, 0.0, 0.0)), refresh=True)
+    assert [message.hex() for message in moved[-2:]] == ["803d00", "903c64"]
+
+
+def test_a_refresh_keeps_a_value_on_the_edge_of_two_steps() -> None:
+    settings = MidiSettings(notes=())
+    state, _ = messages(settings, MidiState(), affect(confidence=10.4 / 127))
+    assert bytes([0xB0, 22, 10]) in messages(settings, state, affect(confidence=10.6 / 127), refresh=True)[1]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +153,8 @@ def test_the_end_and_a_reconnection_end_the_note() -> None:
         ({"notes": (60, 61, 62, 128)}, "from 0 to 127"),
         ({"velocity": 0}, "from 1 to 127"),
         ({"velocity": True}, "whole numbers"),
+        ({"refresh": -1.0}, "refresh must be from 0 to 3,600 s, not -1"),
+        ({"refresh": float("nan")}, "refresh must be from 0 to 3,600 s"),
         ({"hysteresis": 1.1}, "hysteresis must be from 0 to 1"),
         ({"hysteresis": float("nan")}, "hysteresis must be from 0 to 1"),
     ],

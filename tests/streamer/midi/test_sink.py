@@ -18,6 +18,7 @@ from valaro.streamer.midi.messages import MidiSettings
 from valaro.streamer.midi.ports import find, same_name
 from valaro.streamer.midi.sink import Midi
 
+from ...places import ROOT
 from ..fakes import neutral
 from ..jack import Jack, jack, received
 from ..oscdump import wait_for
@@ -27,11 +28,13 @@ __all__ = ["jack"]
 CALM = replace(neutral(1.0), valence=1.0, arousal=-1.0, confidence=0.5, quadrants=np.array([0.0, 0.0, 0.25, 0.75]))
 ALL_OF_CALM = "b0147f b01500 b01640 b01700 b01800 b01920 b01a5f 903f64"
 END_OF_CALM = "803f00"
+ENDS = "803c00 803d00 803e00 803f00"  # of every note: one may sound from a program that was killed
+EXACT = MidiSettings(refresh=0.0)  # with repeats, what has come would hang on how long a busy machine takes
 
 
 @contextmanager
 def sink(port: str | None, settings: MidiSettings | None = None, virtual: str | None = None) -> Iterator[Midi]:
-    midi = Midi(port, settings, virtual)
+    midi = Midi(port, settings or EXACT, virtual)
     try:
         yield midi
     finally:
@@ -50,19 +53,66 @@ def test_a_virtual_port_gives_the_very_bytes(jack: Jack, tmp_path: Path) -> None
         with sink(None, virtual="stage") as midi:
             assert (midi.port_name, midi.connected) == ("stage", True)
             jack.connect("Valaro:stage", port)
+            await_bytes(printed, ENDS)
             midi.send(CALM)
-            await_bytes(printed, ALL_OF_CALM)
+            await_bytes(printed, f"{ENDS} {ALL_OF_CALM}")
             midi.send(CALM)
             midi.send(replace(CALM, valence=-1.0))
-            await_bytes(printed, f"{ALL_OF_CALM} b01400")
-        await_bytes(printed, f"{ALL_OF_CALM} b01400 {END_OF_CALM}")
+            await_bytes(printed, f"{ENDS} {ALL_OF_CALM} b01400")
+        await_bytes(printed, f"{ENDS} {ALL_OF_CALM} b01400 {END_OF_CALM}")
         assert "Valaro:stage" not in jack.ports()
     assert midi.faults == 0
 
 
+FINE_OF_CALM = (
+    "b0147f b0347f b01500 b03500 b01640 b03600 b01700 b03700 b01800 b03800 b01920 b03900 b01a5f b03a7f 903f64"
+)
+
+
+@pytest.mark.parametrize(("fine", "state"), [(False, ALL_OF_CALM), (True, FINE_OF_CALM)])
+def test_a_host_that_connects_late_gets_all_that_is_so(jack: Jack, tmp_path: Path, fine: bool, state: str) -> None:
+    early, late = tmp_path / "early", tmp_path / "late"
+    with ExitStack() as stack:
+        first = stack.enter_context(jack.receiver("early", early))
+        midi = stack.enter_context(sink(None, MidiSettings(fine=fine, refresh=0.0), virtual="stage"))
+        jack.connect("Valaro:stage", first)
+        await_bytes(early, ENDS)
+        midi.send(CALM)
+        await_bytes(early, f"{ENDS} {state}")
+        jack.connect("Valaro:stage", stack.enter_context(jack.receiver("late", late)))
+        await_bytes(late, f"{ENDS} {state}")  # nothing new was emitted
+
+
+def test_controllers_are_repeated_and_the_note_is_not_struck_again(jack: Jack, tmp_path: Path) -> None:
+    printed = tmp_path / "printed"
+    controllers, _, _ = ALL_OF_CALM.rpartition(" ")
+    with jack.receiver("synth", printed), sink("synth", MidiSettings(refresh=0.2)) as midi:
+        midi.send(CALM)
+        await_bytes(printed, f"{ENDS} {ALL_OF_CALM}")
+        time.sleep(0.25)
+        assert len(received(printed)) == 12  # nothing without an emission: a pause is a pause
+        midi.send(CALM)
+        await_bytes(printed, f"{ENDS} {ALL_OF_CALM} {controllers}")
+
+
+def test_the_note_of_a_program_that_was_killed_is_ended_by_the_next_one(jack: Jack, tmp_path: Path) -> None:
+    code = (
+        "import sys; from tests.streamer.midi.test_sink import CALM, Midi\n"
+        "midi = Midi('synth'); midi.send(CALM); print('up', flush=True); input()"
+    )
+    printed, pipe = tmp_path / "printed", subprocess.PIPE
+    with jack.receiver("synth", printed):
+        command = [sys.executable, "-c", code]
+        with subprocess.Popen(command, env=jack.env, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as program:
+            await_bytes(printed, f"{ENDS} {ALL_OF_CALM}")
+            program.kill()
+        with sink("synth"):
+            await_bytes(printed, f"{ENDS} {ALL_OF_CALM} {ENDS}")
+
+
 def test_a_port_is_found_by_a_part_of_its_name(jack: Jack, tmp_path: Path) -> None:
     printed = tmp_path / "printed"
-    settings = MidiSettings(channel=2, fine=True, notes=())
+    settings = MidiSettings(channel=2, fine=True, notes=(), refresh=0.0)
     with jack.receiver("Big Synth", printed) as port, sink("big syn", settings) as midi:
         assert midi.port_name == port
         midi.send(CALM)
@@ -84,11 +134,11 @@ def test_channels_that_are_tracked_separately_have_midi_channels_in_a_row(
 ) -> None:
     printed = tmp_path / "printed"
     first, second, third = (replace(CALM, channel=number) for number in (3, 1, 7))
-    with jack.receiver("synth", printed), sink("synth", MidiSettings(channel=15)) as midi:
+    with jack.receiver("synth", printed), sink("synth", MidiSettings(channel=15, refresh=0.0)) as midi:
         midi.send(first)
-        await_bytes(printed, sent := on(15, ALL_OF_CALM))
+        await_bytes(printed, sent := on(15, f"{ENDS} {ALL_OF_CALM}"))
         midi.send(second)
-        await_bytes(printed, sent := f"{sent} {on(16, ALL_OF_CALM)}")
+        await_bytes(printed, sent := f"{sent} {on(16, f'{ENDS} {ALL_OF_CALM}')}")
         midi.send(replace(first, valence=-1.0))
         await_bytes(printed, sent := f"{sent} {on(15, 'b01400')}")
         for faults in (1, 2):
@@ -107,17 +157,17 @@ def test_a_port_that_comes_back_gets_every_value_afresh(
     caplog.set_level(logging.INFO, logger="valaro")
     first, second = tmp_path / "first", tmp_path / "second"
     with jack.receiver("synth", first):
-        midi = Midi("synth")
+        midi = Midi("synth", EXACT)
         midi.send(CALM)
-        await_bytes(first, ALL_OF_CALM)
+        await_bytes(first, f"{ENDS} {ALL_OF_CALM}")
     wait_for(lambda: not midi.connected)
     midi.send(CALM)
     wait_for(lambda: midi.faults == 1)
     with jack.receiver("synth", second):
-        await_bytes(second, f"{END_OF_CALM} {ALL_OF_CALM}")
+        await_bytes(second, f"{ENDS} {ALL_OF_CALM}")
         assert midi.connected
         midi.close()
-        await_bytes(second, f"{END_OF_CALM} {ALL_OF_CALM} {END_OF_CALM}")
+        await_bytes(second, f"{ENDS} {ALL_OF_CALM} {END_OF_CALM}")
     assert [record.getMessage() for record in caplog.records] == [
         "MIDI synth:input: lost; looking for it every second",
         "MIDI synth:input: found again",

@@ -64,6 +64,7 @@ fine = true
 notes = []
 velocity = 127
 hysteresis = 0.0
+refresh = 10.0
 
 [midi_in]
 virtual = "Stage left"
@@ -135,8 +136,9 @@ def test_every_setting_is_read(show: Path) -> None:
         "notes": (),
         "velocity": 127,
         "hysteresis": 0.0,
+        "refresh": 10.0,
     }
-    assert config.midi.settings() == MidiSettings(16, 1, 2, 3, (4, 5, 6, 7), True, (), 127, 0.0)
+    assert config.midi.settings() == MidiSettings(16, 1, 2, 3, (4, 5, 6, 7), True, (), 127, 0.0, 10.0)
     assert config.midi_in is not None
     assert (config.midi_in.port, config.midi_in.virtual) == (None, "Stage left")
     assert config.midi_in.settings() == MidiInSettings(2, 8, 9)
