@@ -45,7 +45,7 @@ class Microphone:
         PortAudio is missing, there is no input, or none or several match the name; one line that says what to do. So
         does :meth:`start` when the input is busy or cannot be opened.
     InputError
-        The input does not have these channels.
+        The input, or the source that a sound server has behind it, does not have these channels.
 
     Notes
     -----
@@ -66,7 +66,8 @@ class Microphone:
             # The sound server is asked only for what looks like one of its monitors, because that takes a process.
             monitor = isinstance(device, str) and device.casefold().endswith(".monitor")
             self._device = listing.find(device, listing.with_monitors(inputs) if monitor else inputs, default)
-            self._picks, self._opened = choose(self._device, channels)
+            source = pulseaudio.source_behind(self._device.name) if self._device.host_api == "ALSA" else None
+            self._picks, self._opened = choose(self._device, channels, source)
         except BaseException:
             self._capture.end()
             raise

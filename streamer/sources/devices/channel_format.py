@@ -12,26 +12,34 @@ from .listing import AudioInput
 MIX_LIMIT = 8  # channels: more are a sound server that offers any number, or a stage box whose channels 1-2 are the mix
 
 
-def choose(device: AudioInput, channels: Sequence[int] | None) -> tuple[list[int] | None, int]:
+def choose(
+    device: AudioInput, channels: Sequence[int] | None, source: tuple[str, int] | None = None
+) -> tuple[list[int] | None, int]:
     """Which columns of the device's blocks to keep (None: all of them), and how many channels to open.
 
     Parameters
     ----------
     device : the input.
     channels : counted from 1; None takes all, and the first two of a device that offers more than MIX_LIMIT.
+    source : name and number of channels of what is behind an input of a sound server, which offers any number, and
+        copies or mixes those that the source has.
 
     Raises
     ------
     InputError
-        The device does not have these channels.
+        The device, or the source behind it, does not have these channels.
     """
+    most = device.channels if source is None else min(device.channels, source[1])
     if channels is None:
-        return None, device.channels if device.channels <= MIX_LIMIT else 2
-    wrong = [number for number in channels if not 1 <= number <= device.channels]
+        return None, most if most <= MIX_LIMIT else 2
+    wrong = [number for number in channels if not 1 <= number <= most]
     if wrong or not channels:
         which = ", ".join(map(str, wrong)) or "none"
-        raise InputError(f"audio input {device.name!r} has channels 1 to {device.channels}, not {which}")
-    return [number - 1 for number in channels], max(channels)
+        there = "channel 1" if most == 1 else f"channels 1 to {most}"
+        behind = "" if source is None else f" records {source[0]!r}, which"
+        raise InputError(f"audio input {device.name!r}{behind} has {there}, not {which}")
+    # Of a sound server all: asked for fewer than the source has, it would mix them.
+    return [number - 1 for number in channels], max(channels) if source is None else most
 
 
 class FormatAdapter:

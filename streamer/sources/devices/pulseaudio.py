@@ -1,6 +1,7 @@
-"""Notices when the sound server moves a stream away from the source that PULSE_SOURCE names.
+"""What the sound server (PulseAudio, or PipeWire in its place) says of the source behind one of its inputs.
 
-When a source goes, PulseAudio silently moves its streams to another, and does not move them back.
+When a source goes, PulseAudio silently moves its streams to another, and does not move them back. And it gives as many
+channels as are asked for, copies where the source has fewer.
 """
 
 import os
@@ -8,6 +9,7 @@ import re
 import shutil
 import subprocess
 
+INPUTS = ("pulse", "pipewire", "default")  # ALSA's names of the inputs that a sound server may be behind
 LOOK = 5.0  # s between two checks, which take some 4 ms
 
 
@@ -15,6 +17,24 @@ def source() -> str | None:
     """The source that PULSE_SOURCE names, when it can be watched; an alias, such as @DEFAULT_MONITOR@, may move."""
     name = os.environ.get("PULSE_SOURCE", "")
     return name if name and not name.startswith("@") and not name.isdecimal() and shutil.which("pactl") else None
+
+
+def source_behind(device: str) -> tuple[str, int] | None:
+    """The name of the source that ALSA's input ``device`` records from now, and how many channels it really has.
+
+    None when it is no input of the server's, or nobody can tell.
+    """
+    if device not in INPUTS or shutil.which("pactl") is None:
+        return None
+    chosen = os.environ.get("PULSE_SOURCE", "") if device != "pipewire" else ""
+    if not chosen or chosen.startswith("@"):
+        defaults = dict(re.findall(r"^Default (Sink|Source): (.+)$", _pactl("info"), re.MULTILINE))
+        chosen = f"{defaults.get('Sink', '')}.monitor" if "MONITOR" in chosen else defaults.get("Source", "")
+    for line in _pactl("list", "short", "sources").splitlines():
+        fields = line.split("\t")
+        if chosen in fields[:2] and (channels := re.search(r"\b(\d+)ch\b", line)) is not None:
+            return fields[1], int(channels[1])
+    return None
 
 
 class PulseSourceWatch:

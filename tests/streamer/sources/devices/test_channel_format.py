@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from valaro.streamer.errors import InputError
 from valaro.streamer.sources.devices.channel_format import FormatAdapter, choose
 from valaro.streamer.sources.devices.identity import Identity
 from valaro.streamer.sources.devices.listing import AudioInput
@@ -114,3 +115,19 @@ def test_another_rate_is_resampled() -> None:
     spectrum = np.abs(np.fft.rfft(heard[:, 0] * np.hanning(len(heard))))
     assert np.fft.rfftfreq(len(heard), 1 / 48_000)[spectrum.argmax()] == pytest.approx(441, abs=1)
     assert np.abs(heard[2_000:-2_000]).max() == pytest.approx(1.0, abs=0.01)
+
+
+PULSE = device(2, "pulse", channels=32)
+
+
+def test_of_a_sound_server_only_the_sources_own_channels_are_there() -> None:
+    assert choose(PULSE, None, ("mic", 1)) == (None, 1)
+    assert choose(PULSE, None, ("stage.monitor", 2)) == (None, 2)
+    assert choose(PULSE, [2], ("stage.monitor", 2)) == ([1], 2)
+    assert choose(PULSE, [1], ("stage.monitor", 2)) == ([0], 2)  # one alone would be the server's mix of both
+    assert choose(PULSE, [3, 4], ("desk", 18)) == ([2, 3], 18)
+    assert choose(PULSE, [3, 4]) == ([2, 3], 4)  # nobody can tell
+    with pytest.raises(InputError, match=r"^audio input 'pulse' records 'stage', which has channels 1 to 2, not 3, 4$"):
+        choose(PULSE, [3, 4], ("stage", 2))
+    with pytest.raises(InputError, match=r"^audio input 'pulse' records 'mic', which has channel 1, not 2$"):
+        choose(PULSE, [1, 2], ("mic", 1))

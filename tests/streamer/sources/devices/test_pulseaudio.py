@@ -90,8 +90,10 @@ def test_a_tone_from_the_sound_server_comes_in_at_its_level_and_pitch(pulse_stag
         assert np.fft.rfftfreq(len(tone), 1 / rate)[np.argmax(spectrum)] == pytest.approx(FREQUENCY, abs=1)
 
 
-def test_a_chosen_channel_is_that_channel(pulse_stage: Stage, tmp_path: Path) -> None:
-    samples, rate = capture(pulse_stage, tmp_path, sine(tmp_path / "tone.wav", 8, left=0.1), 2)
+@pytest.mark.parametrize("channel", [1, 2])
+def test_a_chosen_channel_is_that_channel(pulse_stage: Stage, tmp_path: Path, channel: int) -> None:
+    levels = {"left": 0.1} if channel == 2 else {"right": 0.1}
+    samples, rate = capture(pulse_stage, tmp_path, sine(tmp_path / "tone.wav", 8, **levels), channel)
     assert samples.shape[1] == 1
     tone = tone_part(samples[:, 0], rate)
     assert np.sqrt(np.mean(tone**2)) == pytest.approx(AMPLITUDE / np.sqrt(2), rel=0.01)
@@ -140,21 +142,58 @@ def test_wrong_names_and_channels_get_one_line_each(pulse_stage: Stage) -> None:
     assert "valaro devices" in unknown
     assert index.startswith("DeviceError no audio input is called 99")
     assert "PULSE_SOURCE=stage.monitor valaro listen --device pulse" in monitor
-    assert channel == "InputError audio input 'pulse' has channels 1 to 32, not 33"
+    assert channel == "InputError audio input 'pulse' records 'stage.monitor', which has channels 1 to 2, not 33"
 
 
 LISTEN = """
 from valaro.streamer.cli import run
-print(run(["listen", "--device", "Scarlett"]), run(["listen", "--device", "pulse", "--channels", "33"]))
+listen = ["listen", "--device", "pulse", "--no-display", "--channels"]
+print(run(["listen", "--device", "Scarlett"]), run([*listen, "3,4"]), run([*listen, "1,3", "--separate"]))
 """
 
 
 def test_listening_to_a_wrong_input_is_one_line_and_its_code(pulse_stage: Stage) -> None:
     ended = python(pulse_stage, LISTEN)
-    assert ended.stdout == "1 2\n"
-    unknown, channel = ended.stderr.splitlines()
+    assert ended.stdout == "1 2 2\n"
+    unknown, channels, separate = ended.stderr.splitlines()
     assert unknown.startswith("valaro: no audio input is called 'Scarlett'; there are ")
-    assert channel == "valaro: audio input 'pulse' has channels 1 to 32, not 33"
+    assert channels == "valaro: audio input 'pulse' records 'stage.monitor', which has channels 1 to 2, not 3, 4"
+    assert separate == "valaro: audio input 'pulse' records 'stage.monitor', which has channels 1 to 2, not 3"
+
+
+BEHIND = """
+import os
+from valaro.streamer.sources import Microphone
+from valaro.streamer.sources.devices.pulseaudio import source_behind
+for chosen in ("solo.monitor", "@DEFAULT_MONITOR@", "@DEFAULT_SOURCE@", "", "nobody"):
+    os.environ["PULSE_SOURCE"] = chosen
+    print(chosen, *(source_behind("pulse") or ["unknown"]))
+os.environ["PULSE_SOURCE"] = "solo.monitor"
+print(source_behind("pipewire"), source_behind("default"), source_behind("hw:0,0"))
+print(Microphone("pulse").channels)
+os.environ["PATH"] = ""
+print(source_behind("pulse"))
+"""
+
+
+def test_the_source_behind_the_servers_input_is_known_with_its_channels(pulse_stage: Stage) -> None:
+    loaded = pulse_stage.pactl("load-module", "module-null-sink", "sink_name=solo", "channels=1")
+    pulse_stage.pactl("set-default-sink", "stage")
+    pulse_stage.pactl("set-default-source", "solo.monitor")
+    try:
+        ended = python(pulse_stage, BEHIND)
+    finally:
+        pulse_stage.pactl("unload-module", loaded.stdout.strip())
+    assert ended.stdout.splitlines() == [
+        "solo.monitor solo.monitor 1",
+        "@DEFAULT_MONITOR@ stage.monitor 2",
+        "@DEFAULT_SOURCE@ solo.monitor 1",
+        " solo.monitor 1",
+        "nobody unknown",
+        "('solo.monitor', 1) ('solo.monitor', 1) None",
+        "1",
+        "None",
+    ], ended.stderr
 
 
 LATE = """
