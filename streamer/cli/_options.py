@@ -10,7 +10,9 @@ from ..app.settings import OPTION_NAMES, Options
 
 SaveOption = Annotated[
     Path | None,
-    typer.Option("--save-audio", metavar="FILE", help="Write what was heard to a new sound file (WAV), exactly."),
+    typer.Option(
+        "--save-audio", metavar="FILE", help="Write what was heard to a new sound file: .wav exactly; .flac, .ogg ..."
+    ),
 ]
 ModelOption = Annotated[
     Path | None, typer.Option("--model", metavar="BUNDLE", help="Use this model bundle instead of the built-in one.")

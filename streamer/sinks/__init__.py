@@ -6,6 +6,7 @@
 - ``expressions``: The expressions in a map's ``from``.
 - ``recorder``: A session as JSON lines.
 - ``audio_recorder``: The sound of a session as a file.
+- ``wave_writer``: A WAV whose header is kept up to date.
 - ``colormap``: A heatmap as a picture.
 - ``terminal``: The live picture in a terminal.
 """
