@@ -2,6 +2,9 @@
 
 - ``base``: The thread and the pacing that sources other than devices share.
 - ``audio_file``: A sound file.
+- ``containers``: What a sound file really holds.
+- ``cancelling``: Channels that cancel each other.
+- ``refit``: Sound of another rate or number of channels.
 - ``memory``: Samples in memory.
 - ``microphone``: An audio input, found again after it was lost.
 - ``demo``: The built-in piece of four moods.

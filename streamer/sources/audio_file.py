@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import soundfile
@@ -190,7 +190,7 @@ def _opened(path: Path, section: Section) -> Iterator[soundfile.SoundFile]:
             # As bytes where the system has them: soundfile refuses a name that is not valid in the terminal's encoding.
             file: Any = path if os.name == "nt" else os.fsencode(path)
             with quiet_stderr():
-                sound = _Decoder(Splice(raw, section.pieces) if section.pieces else file)
+                sound = _Decoder(cast(Any, Splice(raw, section.pieces)) if section.pieces else file)
             with sound:
                 yield sound
     except UNDECODABLE as error:
@@ -210,7 +210,7 @@ def _read(sound: soundfile.SoundFile, size: int) -> tuple[Block, str]:
     """The next frames, fewer at the end, and the decoder's fault, before which some may have come."""
     out = np.full((size, sound.channels), np.nan, dtype=np.float32)
     try:
-        return np.asarray(sound.read(out=out)), ""
+        return out[: len(sound.read(out=out))], ""
     except UNDECODABLE as error:
         came = np.isfinite(out).all(axis=1)
         return out[: size if came.all() else int(came.argmin())], _reason(error)

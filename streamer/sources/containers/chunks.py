@@ -174,7 +174,8 @@ def _follows(raw: BinaryIO, layout: _Layout, data: int, stated: int, end: int) -
         names, rest = head[: layout.name], head[layout.name : layout.name + layout.width]
         size = int.from_bytes(rest, layout.order)
         named = names[4:] == _W64_TAIL if layout is _W64 else all(0x20 <= byte < 0x7F for byte in names)
-        if named and len(rest) == layout.width and at + layout.name + layout.width + size <= end + 1:
+        itself = 0 if layout.counts_itself else layout.name + layout.width
+        if named and len(rest) == layout.width and at + itself + size <= end + 1:  # some leave the last padding out
             return at
     return data + stated if stated and _only_zeros(raw, data + stated, end) else None
 

@@ -2,7 +2,7 @@
 
 Without a length frame (Xing, Info) libmpg123 guesses the length from the first frame and the size of the file, and
 libsndfile stops there; with a wrong one it stops where that says. Here the frames are counted, and where nothing states
-their number truly, a length frame that does is put before them. (ISO 11172-3 and 13818-3, 2.4.2.3; the Xing header of LAME.)
+their number truly, a length frame that does is put before them. (ISO 11172-3 and 13818-3, 2.4.2.3; LAME's Xing header.)
 """
 
 from dataclasses import dataclass, field
@@ -195,7 +195,7 @@ def _stated(raw: BinaryIO, at: int, frame: _Frame) -> int | None:
 
 def _mended(run: _Run) -> bytes:
     """The file's own length frame with the true number of frames, and without an end that is cut off as padding."""
-    frame, side = bytearray(run.length_frame), _side(run.length_frame)
+    frame, side = bytearray(run.length_frame), _parsed(run.length_frame).side
     flags = frame[side + 7]
     at = side + 8
     if not flags & 1:
@@ -218,17 +218,17 @@ def _length_frame(run: _Run) -> bytes:
     head = bytearray(run.head)
     head[1] |= 1  # no checksum
     head[2] &= 0x0D
-    for index in range(1, 15):
+    for index in range(1, 15):  # a bit rate with room for it
         head[2] = head[2] & 0x0F | index << 4
-        frame = _parse(bytes(head))
-        if frame is not None and frame.size >= 192:
+        if (frame := _parsed(head)).size >= 192:
             break
-    assert frame is not None
+    else:
+        frame = _parsed(head)
     body = bytes(frame.side - 4) + b"Info" + (1).to_bytes(4, "big") + run.frames.to_bytes(4, "big")
     return (bytes(head) + body).ljust(frame.size, b"\0")
 
 
-def _side(frame: bytes) -> int:
-    parsed = _parse(frame[:4])
-    assert parsed is not None
-    return parsed.side
+def _parsed(head: bytes | bytearray) -> _Frame:
+    frame = _parse(bytes(head[:4]))
+    assert frame is not None
+    return frame
