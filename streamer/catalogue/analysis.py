@@ -3,6 +3,7 @@
 Nothing heavy is loaded here before a ``FileAnalyzer`` is made, so that a process can first set its environment.
 """
 
+import logging
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from ..errors import AudioFileError, ValaroError
+from .._util.stderr import quiet_stderr
+from ..errors import AudioFileError, ExitCode, ValaroError
 from . import writers
 from .writers import OutputFormat
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from ..core.affect import Affect
     from ..core.protocols import EngineLike, Listener
     from ..listeners.adaptation import OnlineAdaptation
+
+log = logging.getLogger(__name__)
 
 MIN_PARALLEL_SECONDS = 1_200.0  # s of sound above which more processes are worth their two seconds of start-up
 
@@ -80,7 +84,7 @@ class FileResult(NamedTuple):
     ----------
     seconds : of sound that were analysed.
     fault : in one line, if the file could not be used; else "".
-    exit_code : of the fault; 0: none.
+    exit_code : of the fault; 0: none, 3: without a fault, but a part of the file was lost.
     notices : the log's lines meanwhile.
     """
 
@@ -99,7 +103,8 @@ def worth_processes(paths: Sequence[Path]) -> bool:
     seconds = 0.0
     for path in paths:
         try:
-            seconds += soundfile.info(os.fspath(path)).duration if path.is_file() else 0.0
+            with quiet_stderr():
+                seconds += soundfile.info(os.fspath(path)).duration if path.is_file() else 0.0
         except (*UNDECODABLE, OSError):
             continue
         if seconds >= MIN_PARALLEL_SECONDS:
@@ -118,6 +123,18 @@ def in_order(finished: Iterator[tuple[Task, FileResult]]) -> Iterator[tuple[Task
             due += 1
 
 
+@dataclass(slots=True)
+class Heard:
+    """What came of a file besides its emissions.
+
+    Parameters
+    ----------
+    broke_off : sound that its header promises was not there.
+    """
+
+    broke_off: bool = False
+
+
 def emissions(
     path: Path,
     bundle: "Bundle",
@@ -126,6 +143,7 @@ def emissions(
     *,
     separate: bool = False,
     between: Callable[[], object] = _nothing,
+    heard: Heard | None = None,
 ) -> "Iterator[Affect]":
     """The emissions of one file, each as soon as its sound is read.
 
@@ -137,6 +155,7 @@ def emissions(
     listener : adapts the heatmap; None: it stays the model's.
     separate : track each channel by itself, without a listener.
     between : called after each block of sound.
+    heard : is filled in at the end.
 
     Raises
     ------
@@ -145,7 +164,7 @@ def emissions(
     """
     from ..core.engine import Engine
     from ..core.multichannel import MultichannelEngine
-    from ..sources.audio_file import AudioFile
+    from ..sources.audio_file import AudioFile, no_sound
 
     sound = AudioFile(path)
     engine: EngineLike
@@ -153,8 +172,9 @@ def emissions(
         engine = MultichannelEngine(bundle, sound.rate, range(1, sound.channels + 1), decoder)
     else:
         engine = Engine(bundle, sound.rate, decoder, listener)
-    count = 0
+    count = samples = 0
     for block in sound.blocks():
+        samples += block.size
         for affect in engine.push(block):
             count += 1
             yield affect
@@ -162,6 +182,10 @@ def emissions(
     for affect in engine.finish():
         count += 1
         yield affect
+    if engine.bad_samples:
+        log.warning("%s: %s", path, no_sound(engine.bad_samples, samples))
+    if heard is not None:
+        heard.broke_off = sound.broke_off
     if not count:
         raise AudioFileError(f"{path}: is shorter than half a second, the least that an emission needs")
 
@@ -203,9 +227,9 @@ class FileAnalyzer:
         OSError
             The stream cannot be written.
         """
-        reached = [0.0]
+        reached, heard = [0.0], Heard()
         try:
-            with closing(self._emissions(task.path, reached, between)) as affects:
+            with closing(self._emissions(task.path, reached, between, heard)) as affects:
                 self._save(task, affects, stream)
         except ValaroError as fault:
             return FileResult(reached[0], str(fault), fault.exit_code)
@@ -214,14 +238,15 @@ class FileAnalyzer:
                 raise
             what = f"unexpected fault, please report it: {type(fault).__name__}: {fault} (VALARO_DEBUG=1 shows where)"
             return FileResult(reached[0], f"{task.path}: {what}", ValaroError.exit_code)
-        return FileResult(reached[0])
+        return FileResult(reached[0], exit_code=ExitCode.LOST if heard.broke_off else ExitCode.DONE)
 
     def _emissions(
-        self, path: Path, reached: list[float], between: Callable[[], object]
+        self, path: Path, reached: list[float], between: Callable[[], object], heard: Heard
     ) -> "Generator[Affect, None, None]":
         """The emissions; ``reached[0]`` is set to the time of the last."""
         plan = self._plan
-        affects = emissions(path, self._bundle, plan.decoder, self._listener, separate=plan.separate, between=between)
+        options = {"separate": plan.separate, "between": between, "heard": heard}
+        affects = emissions(path, self._bundle, plan.decoder, self._listener, **options)
         for affect in affects:
             reached[0] = affect.time
             yield affect

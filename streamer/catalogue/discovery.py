@@ -15,17 +15,24 @@ SUFFIXES = frozenset(
 )
 
 
+class Found(NamedTuple):
+    """A file, and its path below the folder that was named; of a file that was named itself, its own name."""
+
+    path: Path
+    name: Path
+
+
 class DiscoveredFiles(NamedTuple):
     """The result of a discovery.
 
     Parameters
     ----------
-    files : each file with the relative name of its results.
+    files : in order.
     left_out : how many other files and folders there are, by kind.
     faults : folders that cannot be read or hold no sound, a line each.
     """
 
-    files: list[tuple[Path, Path]]
+    files: list[Found]
     left_out: Counter[str]
     faults: list[str]
 
@@ -33,30 +40,19 @@ class DiscoveredFiles(NamedTuple):
 def discover(paths: Sequence[Path]) -> DiscoveredFiles:
     """The files among ``paths`` and the sound files in the folders among them, at any depth, in order of their names.
 
-    A file's results have its own name; those of a folder keep its structure. Left out are hidden files and folders
-    (with a name that begins with a dot), linked folders (they may lead in a circle), and files whose suffix is not
-    that of a sound file. Where the names of two results differ in case at most, the later one gets a number: on most
-    systems other than Linux, and on USB sticks, they would be one file.
+    Left out are hidden files and folders (with a name that begins with a dot), linked folders (they may lead in a
+    circle), and files whose suffix is not that of a sound file.
     """
     discovered = DiscoveredFiles([], Counter(), [])
-    taken: dict[str, int] = {}  # the last number that each name was given
     for path in paths:
-        inside = (
-            _inside(path, discovered) if os.path.isdir(path) else [(path, Path(path.name))]
-        )  # never raises, as Path's
-        for file, name in inside:
-            folded, unique = str(name).casefold(), name
-            number = taken.get(folded, 1)
-            while str(unique).casefold() in taken:
-                number += 1
-                unique = name.with_name(f"{name.name}-{number}")
-            taken[str(unique).casefold()] = 1
-            taken[folded] = number
-            discovered.files.append((file, unique))
+        if os.path.isdir(path):  # never raises, as Path's
+            discovered.files.extend(_inside(path, discovered))
+        else:
+            discovered.files.append(Found(path, Path(path.name)))
     return discovered
 
 
-def _inside(folder: Path, discovered: DiscoveredFiles) -> Iterator[tuple[Path, Path]]:
+def _inside(folder: Path, discovered: DiscoveredFiles) -> Iterator[Found]:
     def unreadable(fault: OSError) -> None:
         discovered.faults.append(f"{fault.filename}: cannot be read ({fault.strerror})")
 
@@ -76,6 +72,6 @@ def _inside(folder: Path, discovered: DiscoveredFiles) -> Iterator[tuple[Path, P
             else:
                 any_sound = True
                 path = Path(directory, name)
-                yield path, path.relative_to(folder)
+                yield Found(path, path.relative_to(folder))
     if not any_sound and len(discovered.faults) == faults_before:
         discovered.faults.append(f"{folder}: a directory without sound files")

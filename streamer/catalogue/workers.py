@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
+from .._util.stderr import libraries_silenced
 from ..errors import ValaroError
 from .analysis import FileAnalyzer, FileResult, Plan, Task
 from .writers import partial_path
@@ -178,7 +179,7 @@ def worker_main(pipe: Connection, plan: Plan) -> None:
     logger.addHandler(notices)
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    with suppress(EOFError, OSError):
+    with suppress(EOFError, OSError), libraries_silenced():
         try:
             analyzer = FileAnalyzer(plan)
         except Exception as fault:  # noqa: BLE001  whatever it is, the main process reports it

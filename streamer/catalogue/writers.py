@@ -50,7 +50,9 @@ def write(
             stream.write(json.dumps(affect.record(file)) + "\n")
             stream.flush()
         return
-    table = csv.writer(stream, lineterminator="\n")
+    # With "\n" as the end of a line, the writer leaves a "\r" in a name unquoted, which ends the line for its reader.
+    quoting = csv.QUOTE_NONNUMERIC if "\r" in file else csv.QUOTE_MINIMAL
+    table = csv.writer(stream, lineterminator="\n", quoting=quoting)
     for affect in affects:
         separate = affect.channel is not None
         if header:

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .._util.stderr import libraries_silenced
 from ..app.settings import DEFAULT_DECODER
 from ..catalogue.analysis import Plan, Task
 from ..catalogue.writers import OutputFormat, copy_text
+from ..errors import ExitCode
 from ._options import DecoderOption, ListenerOption, ModelOption
 
 if TYPE_CHECKING:
     from ..catalogue.analysis import FileAnalyzer, FileResult
     from ..catalogue.discovery import DiscoveredFiles
     from ..catalogue.progress import Progress
+    from ..catalogue.results import Named
 
 AHEAD = 16  # files per process that may wait on disk for an earlier one to be done
 
@@ -62,12 +65,14 @@ def analyze(
 ) -> None:
     """Say of sound files what they feel like, every half second.
 
-    A file that cannot be used is named on stderr, the others go on, and the exit code is then 2 (1 for a failure).
-    Of a folder the results are ordered in DIR as it is. Ctrl-C keeps the files that are done.
+    A file that cannot be used is named on stderr, and the others go on. The exit code is 0 when all is done, 3 when
+    some file or a part of one was lost, 2 when none could be used (1 for a failure). Of a folder the results are
+    ordered in DIR as it is. Ctrl-C keeps the files that are done.
     """
     from ..app.console import Notices, compiling_told, notify
     from ..catalogue.analysis import FileAnalyzer
     from ..catalogue.discovery import discover
+    from ..catalogue.results import name_results
     from ..errors import InputError, SinkError
 
     if format is OutputFormat.NPZ and output is None:
@@ -81,7 +86,7 @@ def analyze(
 
         require_matplotlib()
     plan = Plan(model, decoder or DEFAULT_DECODER, listener or "", format, plot, separate)
-    with Notices():
+    with libraries_silenced(), Notices():
         with compiling_told():
             analyzer = FileAnalyzer(plan)
         if output is not None:
@@ -90,28 +95,40 @@ def analyze(
             except OSError as fault:
                 raise SinkError(f"{output} cannot be made: {(fault.strerror or str(fault)).lower()}") from fault
         discovered = discover(paths)
-        tasks = [_task(number, *file, plan, output) for number, file in enumerate(discovered.files)]
+        suffixes = [f".{format}"] * (output is not None) + [".png"] * plot
+        named = name_results(discovered.files, output, suffixes)
+        tasks = [_task(number, file, plan, output) for number, file in enumerate(named)]
         for line in _left_out_lines(discovered):
             notify(line)
+        planned = len(tasks)
         if skip_existing:
-            before, tasks = len(tasks), [task for task in tasks if not all(map(os.path.exists, task.outputs))]
-            if before > len(tasks):
-                notify(f"{before - len(tasks)} files have their results in {output} already")
-        code = InputError.exit_code if discovered.faults else 0
+            tasks = [task for task in tasks if not all(map(os.path.exists, task.outputs))]
+            if planned > len(tasks):
+                notify(f"{planned - len(tasks)} files have their results in {output} already")
+        codes = [0] * (planned - len(tasks)) + [int(InputError.exit_code)] * len(discovered.faults)
         with _progress(paths, tasks, output) as progress, ExitStack() as stack:
             for result in _results(analyzer, plan, tasks, jobs, stack):
                 for line in (*result.notices, result.fault):
                     if line:
                         notify(line)
-                code = max(code, result.exit_code)
+                codes.append(result.exit_code)
                 progress.take(result)
-    if code:
+    if code := _exit_code(codes):
         raise typer.Exit(code)
 
 
-def _task(number: int, path: Path, name: Path, plan: Plan, output: Path | None) -> Task:
-    picture = (output or Path()) / f"{name}.png" if plan.plot else None
-    return Task(number, path, None if output is None else output / f"{name}.{plan.output_format}", picture)
+def _exit_code(codes: list[int]) -> int:
+    """The command's, of all files': one that was lost among others that were not is a loss and no refusal."""
+    failed = [code for code in codes if code not in (ExitCode.DONE, ExitCode.LOST)]
+    if failed and len(failed) == len(codes):
+        return min(failed)
+    return ExitCode.LOST if any(codes) else ExitCode.DONE
+
+
+def _task(number: int, file: "Named", plan: Plan, output: Path | None) -> Task:
+    picture = (output or Path()) / f"{file.name}.png" if plan.plot else None
+    result = None if output is None else output / f"{file.name}.{plan.output_format}"
+    return Task(number, file.path, result, picture)
 
 
 def _left_out_lines(discovered: "DiscoveredFiles") -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .._util.stderr import libraries_silenced
 from ..app.settings import DEFAULT_DECODER
 from ..listeners.file_rating import evidence_at
 from ._options import DecoderOption, ModelOption
@@ -29,7 +30,7 @@ def rate(
             raise InputError(f"--{name} must be from -1 to 1, not {value:g}")
     if not 0.0 <= at < float("inf"):
         raise InputError(f"--at must be a time from 0 s on, not {at:g}")
-    with Notices(), opened() as store:
+    with libraries_silenced(), Notices(), opened() as store:
         # An invalid name or a store that cannot be opened is reported before the file is analysed.
         count = store.count(listener)
         with compiling_told():

@@ -1,5 +1,6 @@
 """The evidence of a moment of a sound file, for a rating of it: the file is analysed up to there."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from ..core.protocols import Block
     from ..sources import AudioFile
     from .evidence import RatedEvidence
+
+log = logging.getLogger(__name__)
 
 
 def evidence_at(path: Path, at: float, bundle: "Bundle", decoder: str = "fusion") -> "tuple[Affect, RatedEvidence]":
@@ -35,22 +38,25 @@ def evidence_at(path: Path, at: float, bundle: "Bundle", decoder: str = "fusion"
     from ..core.engine import Engine
     from ..core.signals import between_steps
     from ..errors import InputError
-    from ..sources import AudioFile
+    from ..sources.audio_file import AudioFile, no_sound
 
     sound = AudioFile(path)
     recorder = EvidenceRecorder(bundle)
     engine = Engine(bundle, sound.rate, decoder, recorder)
     last_affect: Affect | None = None
-    frames = 0
+    frames = samples = 0
     with between_steps() as let_signals_through:
         for block, file_frames in _small_blocks(sound):
             frames += file_frames
+            samples += file_frames * sound.channels
             for affect in engine.push(block):
                 if affect.time <= at:
                     last_affect = affect
             let_signals_through()
             if frames > (at + 2.0) * sound.rate:
                 break
+    if engine.bad_samples:
+        log.warning("%s: %s", path, no_sound(engine.bad_samples, samples))
     if at > frames / sound.rate:
         raise InputError(f"{path}: ends at {frames / sound.rate:.2f} s: --at must lie before")
     evidence = recorder.history.at(at)

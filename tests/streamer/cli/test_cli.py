@@ -249,7 +249,7 @@ def test_one_bad_file_does_not_stop_the_others(song: Path, bundle: Path, tmp_pat
     soundfile.write(short, np.zeros(RATE // 10), RATE)
     (tmp_path / "empty.wav").touch()
     names = [str(tmp_path / "missing.wav"), str(song), str(short), str(tmp_path / "empty.wav"), str(song)]
-    assert run(["analyze", *names, "--model", str(bundle)]) == 2
+    assert run(["analyze", *names, "--model", str(bundle)]) == 3
     captured = capsys.readouterr()
     assert len(records(captured.out)) == 12
     errors = captured.err.splitlines()
@@ -263,7 +263,10 @@ def test_the_worst_of_several_files_decides_the_code(song: Path, bundle: Path, t
     (tmp_path / "song.wav.jsonl").mkdir()  # in the way of the result: a failure, code 1
     analyze = ["analyze", "--model", str(bundle), "--output", str(tmp_path)]
     assert run([*analyze, str(song)]) == 1
-    assert run([*analyze, "missing.wav", str(song)]) == run([*analyze, str(song), "missing.wav"]) == 2
+    assert run([*analyze, "missing.wav", str(song)]) == run([*analyze, str(song), "missing.wav"]) == 1
+    (tmp_path / "song.wav.jsonl").rmdir()
+    assert run([*analyze, "missing.wav", str(song)]) == run([*analyze, str(song), "missing.wav"]) == 3
+    assert run([*analyze, "missing.wav", str(tmp_path / "gone.wav")]) == run([*analyze, "missing.wav"]) == 2
 
 
 def test_notices_wait_while_the_picture_has_the_screen(capsys: Captured) -> None:
@@ -287,9 +290,9 @@ def test_the_device_s_faults_are_told() -> None:
     assert losses_of_sound(session, source.rate) == ["3 device faults"]
 
 
-def test_files_of_one_name_do_not_overwrite_each_other(song: Path, bundle: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_named_twice_has_one_result(song: Path, bundle: Path, tmp_path: Path) -> None:
     assert run(["analyze", str(song), str(song), "--model", str(bundle), "--output", str(tmp_path)]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["song.wav-2.jsonl", "song.wav.jsonl"]
+    assert [path.name for path in tmp_path.iterdir()] == ["song.wav.jsonl"]
 
 
 def test_an_output_that_is_no_directory_is_one_line(song: Path, bundle: Path, capsys: Captured) -> None:
