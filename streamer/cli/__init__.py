@@ -91,9 +91,11 @@ def _prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the parent process, or a program without a console
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  as long as the program
-    if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
-        # As the files of --output: the same on every platform, and any bytes in a name are preserved.
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    if isinstance(sys.stdout, TextIOWrapper):
+        if sys.stdout.isatty():  # in its own encoding; what that lacks is escaped, as on stderr
+            sys.stdout.reconfigure(errors="backslashreplace")
+        else:  # as the files of --output: the same on every platform, and any bytes in a name are preserved
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
