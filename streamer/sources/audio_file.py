@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 SHORTEST = 0.5  # s: one emission
 RATES = (1_000, 768_000)  # Hz: what the engine takes
+MOST_JUNK = 1_500  # bytes within a file that are not worth a word: less than a frame of MP3
 UNDECODABLE = (soundfile.SoundFileError, RuntimeError, TypeError, ValueError)  # all that soundfile raises
 
 
@@ -129,6 +130,11 @@ class AudioFile(ThreadedSource):
         """Compare what was decoded, what the header states and what is left; returns the fault in brackets."""
         stated = round(end.frames * section.share) if section.share is not None else end.stated
         reason = f" ({end.fault})" if end.fault else ""
+        if section.passed > MOST_JUNK:
+            log.warning(
+                "%s: %d bytes up to %.1f s are no sound, and were passed over",
+                *(self._path, section.passed, before + end.frames / end.rate),
+            )
         seconds, where = end.frames / end.rate, before + end.frames / end.rate
         if stated is not None and end.frames < stated:
             self._break_off(where, f"its header says {before + stated / end.rate:.1f} s{reason}")

@@ -44,6 +44,7 @@ class _Run:
     length_frame: bytes = b""
     head: bytes = b""  # of the first frame
     cut: bool = False
+    passed: int = 0  # bytes between and behind the frames that are no sound
 
     def add(self, at: int, size: int) -> None:
         if self.pieces and sum(self.pieces[-1]) == at:
@@ -64,7 +65,7 @@ def sections(raw: BinaryIO, first: int, end: int) -> list[Section]:
     runs = _runs(raw, first, end)
     if len(runs) == 1 and not _needs_length(runs[0]):
         run = runs[0]
-        return [Section((), run.stated / run.frames if run.stated else None, cut=run.cut)]
+        return [Section((), run.stated / run.frames if run.stated else None, cut=run.cut, passed=run.passed)]
     return [_section(run) for run in runs]
 
 
@@ -79,7 +80,7 @@ def _section(run: _Run) -> Section:
     pieces: list[Piece] = [*run.pieces]
     if run.format[1] == 3:
         pieces.insert(0, _mended(run) if run.length_frame else _length_frame(run))
-    return Section(tuple(pieces), share, cut=run.cut)
+    return Section(tuple(pieces), share, cut=run.cut, passed=run.passed)
 
 
 def _runs(raw: BinaryIO, first: int, end: int) -> list[_Run]:
@@ -91,7 +92,9 @@ def _runs(raw: BinaryIO, first: int, end: int) -> list[_Run]:
         head = raw.read(4)
         frame = _parse(head)
         if frame is None or not (synced or _is_followed(raw, at, frame, end)):
-            found = _next_frame(raw, at, end)
+            found, passed = _next_frame(raw, at, end)
+            if runs:
+                runs[-1].passed += passed
             if found is None:
                 break
             at, synced = found, True
@@ -152,29 +155,42 @@ def _is_followed(raw: BinaryIO, at: int, frame: _Frame, end: int) -> bool:
     return head.startswith((*_TAGS, b"ID3")) or (following is not None and following.format == frame.format)
 
 
-def _next_frame(raw: BinaryIO, at: int, end: int) -> int | None:
-    """The next frame after ``at`` that another one follows; tags are passed over."""
+def _next_frame(raw: BinaryIO, at: int, end: int) -> tuple[int | None, int]:
+    """The next frame after ``at`` that another one follows, and how many bytes of no tag were passed over for it."""
+    passed, first = 0, at  # at the first byte there is none
     while at < end:
         raw.seek(at)
         bite = raw.read(_BITE)
-        if bite.startswith(b"ID3") and len(bite) >= 10:
-            at += 10 + tag_size(bite)
+        if skipped := _tag_behind(bite):
+            at += skipped
             continue
-        place = bite.find(b"\xff", 1)
-        tag = bite.find(b"ID3", 1, place if place >= 0 else len(bite))
-        if tag >= 0:
-            at += tag
-            continue
-        if place < 0:
-            at += max(1, len(bite) - 2)
-            if len(bite) < _BITE:
-                return None
-            continue
-        at += place
-        frame = _parse(bite[place : place + 4])
-        if frame is not None and _is_followed(raw, at, frame, end):
-            return at
-    return None
+        place, tag = int(at == first), bite.find(b"ID3")
+        while True:
+            sync = bite.find(b"\xff", place)
+            if tag >= 0 and (sync < 0 or tag < sync):
+                raw.seek(at + tag)
+                passed += tag
+                at += tag + 10 + tag_size(raw.read(10).ljust(10, b"\0"))
+                break
+            if sync < 0:
+                passed += max(1, len(bite) - 3)
+                at += max(1, len(bite) - 3)
+                break
+            frame = _parse(bite[sync : sync + 4])
+            if frame is not None and _is_followed(raw, at + sync, frame, end):
+                return at + sync, passed + sync
+            place = sync + 1
+    return None, passed
+
+
+def _tag_behind(bite: bytes) -> int:
+    """The size of a tag of those that stand behind the sound, or of space that was set aside; 0: it is none."""
+    if bite.startswith(b"TAG"):
+        return 128
+    if bite.startswith(b"APETAGEX") and len(bite) >= 32:
+        is_header = bool(bite[23] & 0x20)
+        return 32 + is_header * int.from_bytes(bite[12:16], "little")
+    return len(bite) if not bite.strip(b"\0") else 0
 
 
 def tag_size(head: bytes) -> int:

@@ -18,12 +18,14 @@ class Section:
     share : what its header states, as a share of what is there; None: it states nothing.
     frames : how many sample frames its header states, where that is known beforehand; None: it states nothing.
     cut : it ends in the middle of something, or without its end mark.
+    passed : bytes within and behind it that are neither sound nor a tag.
     """
 
     pieces: tuple[Piece, ...] = ()
     share: float | None = None
     frames: int | None = None
     cut: bool = False
+    passed: int = 0
 
 
 class Splice:

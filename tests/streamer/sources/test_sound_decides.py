@@ -192,11 +192,17 @@ def test_an_mp3_that_states_another_number_of_frames(tmp_path: Path, caplog: Log
     assert heard(path, whole[: len(whole) // 2])[1]
 
 
-def test_joined_mp3_with_tags_and_junk_between_them(tmp_path: Path) -> None:
+def test_joined_mp3_with_tags_and_junk_between_them(tmp_path: Path, caplog: Log) -> None:
     one = mp3(3.0)
     cover = b"ID3\4\0\0\0\1\0\0" + bytes([255, 0xFB]) * 8_192
     found, _ = heard(tmp_path / "mix.mp3", cover + one + cover + one + b"TAG" + bytes(125) + b"\1junk" * 3_000 + one)
     assert len(found) == pytest.approx(9 * 44_100, abs=6_000)
+    assert "15000 bytes up to 9.1 s are no sound" in caplog.text
+
+
+def test_what_looks_like_frames_everywhere_is_searched_once(tmp_path: Path) -> None:
+    with pytest.raises(AudioFileError, match="no MP3"):
+        heard(tmp_path / "noise.mp3", b"\xff" * 300_000)
 
 
 def test_an_mp3_gives_the_same_in_blocks_of_any_size(tmp_path: Path) -> None:
