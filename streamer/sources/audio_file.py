@@ -202,14 +202,14 @@ def _opened(path: Path, section: Section) -> Iterator[soundfile.SoundFile]:
     except UNDECODABLE as error:
         with path.open("rb") as raw:
             known = kind(raw.read(512))
-        name = "no MP3" if path.suffix.lower() == ".mp3" else "not a sound file that can be decoded"
-        raise AudioFileError(f"{path}: is {name}, but {known}" if known else _unknown(path, name, error)) from error
+        what = "not a sound file that can be decoded"
+        if path.suffix.lower() == ".mp3":
+            told = f"is no MP3, but {known}" if known else f"is {what}: there is no MP3 in it"
+        else:
+            told = f"is {what}, but {known}" if known else f"is {what} ({_reason(error)})"
+        raise AudioFileError(f"{path}: {told}") from error
     except OSError as error:
         raise AudioFileError(f"{path}: cannot be read ({_reason(error)})") from error
-
-
-def _unknown(path: Path, name: str, error: BaseException) -> str:
-    return f"{path}: is {name} ({_reason(error)})" if name != "no MP3" else f"{path}: is {name}: there is none in it"
 
 
 def _read(sound: soundfile.SoundFile, size: int) -> tuple[Block, str]:
