@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from valaro.streamer import Affect
 from .chain import resident
 
 PATIENCE = 30.0  # s that a packet may take over the loopback
-Values = dict[str, list[float] | str]
+Values = Mapping[str, Sequence[float] | str]
 
 _RATED = 60.0  # s of stream between two ratings: enough of them for SQLite's cache to fill up early
 
@@ -105,7 +105,7 @@ class Receipt:
         self._socket.close()
 
 
-def _same(said: list[float | str], meant: list[float] | str) -> bool:
+def _same(said: list[float | str], meant: Sequence[float] | str) -> bool:
     if isinstance(meant, str):
         return said == [meant]
     return np.array_equal(np.array(said, dtype=np.float32), np.array(meant, dtype=np.float32))

@@ -13,6 +13,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 
 from ..core.affect import Affect
 
+_LARGEST_INT = 2**31 - 1  # of OSC's type i
 MOST_BYTES = 1_400  # a packet stays below it: an Ethernet frame carries it in one piece, even through a tunnel
 
 # Some receivers hold a message with a later timetag back for ever.
@@ -50,8 +51,11 @@ def bundles(messages: Iterable[bytes]) -> list[bytes]:
     return [*full, b"".join(parts)] if len(parts) > 1 else full
 
 
-def message(address: str, values: list[float] | str) -> bytes:
-    """One message: floats, or one string.
+Values = list[float] | list[int] | str
+
+
+def message(address: str, values: Values) -> bytes:
+    """One message: floats, whole numbers of 32 bits (of which the first decides), or one string.
 
     Raises
     ------
@@ -60,6 +64,8 @@ def message(address: str, values: list[float] | str) -> bytes:
     """
     if isinstance(values, str):
         return _text(address, values)
+    if isinstance(values[0], int):
+        return _head(address, len(values), OscMessageBuilder.ARG_TYPE_INT) + struct.pack(f">{len(values)}i", *values)
     return _head(address, len(values)) + struct.pack(f">{len(values)}f", *values)
 
 
@@ -68,7 +74,7 @@ def prefix(channel: int | None) -> str:
     return "/valaro" if channel is None else f"/valaro/{channel}"
 
 
-def values_by_address(affect: Affect) -> dict[str, list[float] | str]:
+def values_by_address(affect: Affect) -> dict[str, Values]:
     """The values of each address; valence and arousal appear twice, since VJ hosts clip to 0..1."""
     covariance = affect.covariance
     start = prefix(affect.channel)
@@ -89,15 +95,28 @@ def values_by_address(affect: Affect) -> dict[str, list[float] | str]:
         f"{start}/level": [affect.level],
         f"{start}/activity": affect.activity,
         f"{start}/time": [affect.time],
+        f"{start}/clock": clock(affect.time),
     }
 
 
+def clock(time: float) -> list[int]:
+    """Seconds of the stream as whole seconds and microseconds, exact for 68 years.
+
+    A 32-bit float, as ``/valaro/time`` is, tells two moments a 60th of a second apart for three days.
+
+    >>> clock(300_000.016)
+    [300000, 16000]
+    """
+    seconds, microseconds = divmod(round(time * 1e6), 1_000_000)
+    return [min(seconds, _LARGEST_INT), microseconds]
+
+
 @lru_cache(maxsize=1024)  # far more than a show has addresses
-def _head(address: str, floats: int) -> bytes:
+def _head(address: str, numbers: int, tag: str = OscMessageBuilder.ARG_TYPE_FLOAT) -> bytes:
     builder = OscMessageBuilder(address)
-    for _ in range(floats):
-        builder.add_arg(0.0, builder.ARG_TYPE_FLOAT)
-    return builder.build().dgram[: -4 * floats]
+    for _ in range(numbers):
+        builder.add_arg(0, tag)
+    return builder.build().dgram[: -4 * numbers]
 
 
 @lru_cache(maxsize=64)  # channels

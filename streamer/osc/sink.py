@@ -5,6 +5,7 @@ python-osc encodes; the socket is our own, because python-osc's client resolves 
 
 import logging
 import math
+import os
 import socket
 import threading
 import time
@@ -114,19 +115,26 @@ class Osc:
                 break  # the rest would fail as well, and each attempt takes time
         now = time.monotonic()
         if fault is not None:
-            self.faults += 1
             self._host.look_up()
-            if self._failed_at is None:
-                log.warning("OSC %s: %s; sending goes on", self.destination, _reason(fault))
-            self._failed_at = now
+            self._fault(fault, now)
         elif self._failed_at is not None and now - self._failed_at >= _STEADY:
             log.info("OSC %s: sending works again", self.destination)
             self._failed_at = None
 
     def close(self) -> None:
-        """Close the socket; may be called twice."""
+        """Close the socket; may be called twice. What the system has heard of the last packet meanwhile counts too."""
         self._closed = True
+        if self._socket is not None:
+            with suppress(OSError):
+                if number := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    self._fault(OSError(number, os.strerror(number)), time.monotonic())
         self._drop()
+
+    def _fault(self, fault: OSError, now: float) -> None:
+        self.faults += 1
+        if self._failed_at is None:
+            log.warning("OSC %s: %s; sending goes on", self.destination, _reason(fault))
+        self._failed_at = now
 
     def _packets(self, affect: Affect) -> list[bytes]:
         stream = self._streams.get(affect.channel) or self._begin(affect.channel)

@@ -23,6 +23,7 @@ TAGS = {
     "/valaro/level": "f",
     "/valaro/activity": "s",
     "/valaro/time": "f",
+    "/valaro/clock": "ii",
 }
 
 Printed = dict[str, list[str]]  # address -> type tags, values

@@ -64,6 +64,12 @@ METHODS: dict[str, Method] = {
         ({"VALS": list(ACTIVITIES)},),
     ),
     "/valaro/time": Method("f", READ, "seconds of sound that were heard", ({"MIN": 0.0},)),
+    "/valaro/clock": Method(
+        "ii",
+        READ,
+        "the same exactly, for ever: whole seconds and microseconds",
+        ({"MIN": 0}, {"MIN": 0, "MAX": 999_999}),
+    ),
     "/valaro/rate": Method(
         "ff", WRITE, "a listener's rating of what is heard now: valence and arousal, each from -1 to 1", (_SIGNED,) * 2
     ),
@@ -101,7 +107,7 @@ def settings(controls: Controls) -> Values:
 def emitted(affect: Affect) -> Values:
     """The value of each address that is only read."""
     return {
-        path: [values] if isinstance(values, str) else [float(value) for value in values]
+        path: [values] if isinstance(values, str) else [v if isinstance(v, int) else float(v) for v in values]
         for path, values in values_by_address(affect).items()
     }
 

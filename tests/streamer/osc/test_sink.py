@@ -21,10 +21,11 @@ from valaro.models import grid
 from valaro.streamer._util.address import parse_destination
 from valaro.streamer.core.affect import Affect
 from valaro.streamer.errors import InputError
-from valaro.streamer.osc.packets import MOST_BYTES, cells, contract, values_by_address
+from valaro.streamer.osc.packets import MOST_BYTES, cells, clock, contract, values_by_address
 from valaro.streamer.osc.sink import Osc, packets
 
-from ..oscdump import TAGS, bundles, oscdump, wait_for
+from ..fakes import neutral
+from ..oscdump import TAGS, bundles, free_port, oscdump, wait_for
 
 ETHERNET_PAYLOAD = 1472  # bytes of UDP that one unfragmented frame carries
 
@@ -125,10 +126,10 @@ def test_plain_messages_say_the_same(receiver: socket.socket) -> None:
     check({message.address: message.params for message in received}, affect)
 
 
-def by_python_osc(address: str, values: list[float] | str) -> OscMessage:
+def by_python_osc(address: str, values: list[float] | list[int] | str) -> OscMessage:
     builder = OscMessageBuilder(address)
     for value in [values] if isinstance(values, str) else values:
-        builder.add_arg(value if isinstance(value, str) else float(value))
+        builder.add_arg(value if isinstance(value, (str, int)) else float(value))
     return builder.build()
 
 
@@ -422,3 +423,23 @@ def test_oscdump_understands_four_destinations_of_four_kinds(tmp_path: Path) -> 
     ]
     values = [float(value) for _, _, value in third[len(first) :]]
     assert values == pytest.approx(affect.heatmap.ravel().tolist(), abs=1e-6)
+
+
+def test_the_clock_is_exact_where_the_float_is_not() -> None:
+    """A second apart, a 60th and a 120th of a second, after days, years, and beyond what 32 bits hold."""
+    for seconds in (0, 3 * 86_400, 10 * 365 * 86_400, 2**31 - 2):
+        moments = [seconds + k / 120 for k in range(121)]
+        stamps = [clock(moment) for moment in moments]
+        assert len({tuple(stamp) for stamp in stamps}) == 121
+        for moment, (whole, micro) in zip(moments, stamps, strict=True):
+            assert 0 <= micro < 1_000_000
+            assert whole + micro / 1e6 == pytest.approx(moment, abs=1e-6)
+    assert clock(1e12) == [2**31 - 1, 0]
+    assert len({np.float32(4 * 86_400 + k / 60) for k in range(60)}) < 60  # /valaro/time
+
+
+def test_the_last_packet_that_nobody_took_counts_too() -> None:
+    sink = Osc(f"127.0.0.1:{free_port()}")
+    sink.send(neutral(0.5))
+    sink.close()
+    assert sink.faults == 1
