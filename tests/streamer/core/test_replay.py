@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -85,12 +86,12 @@ def test_it_keeps_the_pace_until_it_is_stopped(path: Path) -> None:
 
 
 def test_the_pace_is_the_shows_own_and_not_the_streams(path: Path) -> None:
-    written(path, record(0.5, 0.0), record(1e9, 0.001), record(2e9, 0.002), record(2e9 + 0.5, 1e9))
+    written(path, record(0.5, 0.0), record(1e9, 0.001), record(2e9, 0.002), record(2e9 + 0.5, 8e4))
     assert played(Replay(path), lambda times: len(times) == 3) == [0.5, 1e9, 2e9]
 
 
 def test_where_the_show_has_no_stamps_the_pace_is_the_streams(path: Path) -> None:
-    written(path, record(0.5, 7.0), record(0.5), record(0.5, 1e9), record(0.5), record(1e9))
+    written(path, record(0.5, 7.0), record(0.5), record(0.5, 1e9), record(0.5), record(8e4))
     assert played(Replay(path), lambda times: len(times) == 4) == [0.5] * 4
 
 
@@ -156,7 +157,7 @@ def test_a_last_line_that_was_cut_off_is_left_out_and_told_once(
         times = played(Replay(path, speed=1e6, loop=True), lambda times: len(times) >= 6)
     assert times[:6] == [0.5, 1.0] * 3
     assert [entry.getMessage() for entry in caplog.records] == [
-        f"{path}, line 3 was cut off as it was written: left out"
+        f"{path}, line 3: not a record that Valaro wrote: passed over"
     ]
 
 
@@ -180,22 +181,67 @@ def test_a_whole_last_line_needs_no_line_feed(path: Path, caplog: pytest.LogCapt
         ("\x00\xff", "not a record"),
     ],
 )
-def test_a_bad_line_is_named_by_file_and_number_when_it_comes_to_it(path: Path, line: str, says: str) -> None:
+def test_a_bad_line_is_told_by_file_and_number_and_passed_over(
+    path: Path, line: str, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
     good = json.dumps(record(0.5))
     path.write_text(f"{good}\n\n{line}\n{good}\n", encoding="latin-1")
-    sink = Collect()
-    with pytest.raises(InputError, match=r"show\.jsonl, line 3: .*" + says) as fault:
-        Replay(path, speed=1e6).run([sink])
-    assert "\n" not in str(fault.value)
-    assert len(sink.affects) == 1
+    sink, replay = Collect(), Replay(path, speed=1e6)
+    assert replay.run([sink]) == len(sink.affects) == 2
+    assert replay.passed_over == 1
+    (told,) = (entry.getMessage() for entry in caplog.records)
+    assert re.fullmatch(r".*show\.jsonl, line 3: .*" + says + ".*: passed over", told)
+    path.write_text(f"{line}\n", encoding="latin-1")
+    with pytest.raises(InputError, match=r"show\.jsonl, line 1: .*" + says):  # no good line at all
+        Replay(path)
+
+
+def test_many_bad_lines_are_counted_once_each_and_ten_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = json.dumps(record(0.5))
+    path.write_text("scribble\n" * 15 + f"{good}\n" + "scribble\n" * 15)
+    replay = Replay(path, speed=1e6, loop=True)
+    played(replay, lambda times: len(times) >= 4)
+    assert replay.passed_over == 30
+    assert len(caplog.records) == 10
+    assert caplog.messages[-1].endswith("passed over (further ones are counted)")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"valence": 1.5},
+        {"arousal": -7.0},
+        {"confidence": 2.0},
+        {"level": -1.0},
+        {"heatmap": [[0.5] * 11] * 11},
+        {"heatmap": [[-1.0] + [0.0] * 10] * 10 + [[1.0] * 11]},
+        {"heatmap": [[1.0]]},
+        {"quadrants": [1.0, 1.0, 0.0, 0.0]},
+        {"covariance": [[-0.5, 0.0], [0.0, 0.5]]},
+        {"covariance": [[0.5, 0.4], [-0.4, 0.5]]},
+        {"time": -1.0},
+        {"time": 1.0},  # that of the line before
+        {"time": 1e9},  # nobody waits for it
+        {"channel": 0},
+        {"activity": "loud"},
+        {"tags": [1.0]},
+        {"tags": {"calm": "much"}},
+    ],
+)
+def test_what_no_engine_emits_is_passed_over(path: Path, change: dict[str, object]) -> None:
+    written(path, record(1.0), record(1.5) | change, record(2.0))
+    replay = Replay(path, speed=1e6)
+    assert [affect.time for affect in replay] == [1.0, 2.0]
+    assert replay.passed_over == 1
 
 
 def test_a_line_without_end_is_not_read_to_its_end(path: Path) -> None:
     written(path, record(0.5))
     size = path.stat().st_size
     os.truncate(path, size + 10**12)  # a hole: it takes no space on the disk, and would not fit into memory
-    with pytest.raises(InputError, match="line 2: not a record"):
-        list(Replay(path))
+    replay = Replay(path)
+    assert [affect.time for affect in replay] == [0.5]
+    assert replay.passed_over == 1
 
 
 @pytest.mark.parametrize("key", ["heatmap", "valence", "quadrants", "activity", "tags", "sent"])
