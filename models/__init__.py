@@ -3,6 +3,7 @@
 - ``tracker``: from sound to heatmaps, the stateful chain that the engine steps through.
 - ``bundle``: a model on disk.
 - ``snapshot``: a chain's memory as plain arrays, and back.
+- ``regular_file``: a file that came from elsewhere, read at once or not at all.
 - ``grid``: the valence-arousal plane as cells.
 - ``features``: from blocks of sound to the acoustic vector.
 - ``acoustic``: from the acoustic vector to what sounds.

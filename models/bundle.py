@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import regular_file
 from .acoustic.activity import ActivityClassifier
 from .acoustic.gmm import GMM
 from .acoustic.topics import Topics
 from .decoders.aeg import AEG, AffectiveGMM
-from .decoders.base import Decoder
+from .decoders.base import SHAPES, Decoder, Evidence
 from .decoders.crf import CRF, ChainDecoder
 from .decoders.fusion import Pool, alone
 from .decoders.lstm import LSTM
@@ -32,6 +33,7 @@ from .decoders.registry import GuardedDecoder, Weights, make
 from .errors import BundleError, PluginError
 from .features import texture
 from .features.frame import BLOCK, LAYOUT, RATE
+from .grid import CELLS
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,10 @@ _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _MANIFEST = "manifest.json"
 _AEG, _CRF, _LSTM, _POOL, _ACTIVITY = "aeg.npz", "crf.npz", "lstm.onnx", "pools.npz", "activity.npz"
 _RETRAIN = "reinstall Valaro, or train one with `valaro train`"
+_LONGEST_PRIOR = 1e9  # s
+_MOST_MANIFEST = 10_000_000  # bytes
+# How an ONNX tensor names the file that holds its values: the field 1, a key, of that text, in protobuf.
+_EXTERNAL = b"\x0a\x08location"
 _MOST = 500_000_000  # bytes of arrays in one file, far more than any has: what is small on disk may unpack to any size
 
 
@@ -265,6 +271,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
             card=dict(manifest.get("card", {})),
         )
         _check_shapes(bundle)
+        _check_heatmaps(bundle)
         bundle.topics  # noqa: B018 - raises for a half-life that cannot be
         bundle.acoustic.precision_cholesky  # noqa: B018 - raises for a covariance that is not positive definite
     except KeyError as error:
@@ -313,7 +320,7 @@ def _pools(root: Path, manifest: Mapping[str, Any]) -> dict[str, Pool]:
 
 def _manifest(root: Path) -> Mapping[str, Any]:
     try:
-        manifest = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads(regular_file.read(root / _MANIFEST, _MOST_MANIFEST).decode("utf-8"))
     except FileNotFoundError as error:
         raise BundleError(f"{root}: no model bundle here (no {_MANIFEST}): {_RETRAIN}") from error
     except OSError as error:
@@ -345,11 +352,13 @@ def _verified(root: Path, manifest: Mapping[str, Any], name: str) -> bytes:
     if expected is None:
         raise BundleError(f"{root / _MANIFEST}: vouches for no {name}: {_RETRAIN}")
     try:
-        data = (root / name).read_bytes()
+        data = regular_file.read(root / name, _MOST)
     except OSError as error:
         raise BundleError(f"{root / name}: cannot be read ({error.strerror}): {_RETRAIN}") from error
     if hashlib.sha256(data).hexdigest() != expected:
         raise BundleError(f"{root / name}: altered since it was trained (sha256 differs): {_RETRAIN}")
+    if name.endswith(".onnx") and _EXTERNAL in data:
+        raise BundleError(f"{root / name}: keeps weights in a file that nobody vouches for: {_RETRAIN}")
     return data
 
 
@@ -363,6 +372,8 @@ def _unpacked(root: Path, manifest: Mapping[str, Any], name: str) -> dict[str, N
             arrays = {key: file[key] for key in file.files}
         if odd := [key for key, array in arrays.items() if array.dtype.kind not in "fiuU"]:
             raise ValueError(f"{odd[0]} holds no numbers")
+        if wild := [key for key, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]:
+            raise ValueError(f"{wild[0]} holds a value that is not finite")
         return arrays
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on what is no such file
         raise BundleError(f"{root / name}: not an array file ({_plain(error)}): {_RETRAIN}") from error
@@ -385,5 +396,19 @@ def _check_shapes(bundle: Bundle) -> None:
     if bundle.crf is not None and bundle.crf.dimensions != texture.SIZE + bundle.acoustic.components:
         raise ValueError(f"a chain over {bundle.crf.dimensions} features")
     values = (*vars(bundle.projection).values(), bundle.acoustic.means, bundle.affective.means)
-    if not all(np.isfinite(array).all() for array in values):
+    if not all(np.isfinite(array).all() for array in values):  # also after they were made 32-bit floats
         raise ValueError("a value is not finite")
+    if not (0.0 <= bundle.prior_seconds <= _LONGEST_PRIOR and 0.0 < bundle.half_life <= _LONGEST_PRIOR):  # NaN is not
+        raise ValueError("a half-life, or a prior, that cannot be")
+
+
+def _check_heatmaps(bundle: Bundle) -> None:
+    """ValueError where one of Valaro's own decoders says of the neutral evidence what is no heatmap."""
+    theta = bundle.topics.theta(bundle.topics.init())
+    evidence = Evidence(np.zeros(SHAPES["log_mel"], np.float32), np.zeros(SHAPES["texture"], np.float32), theta)
+    for name, decoder in bundle._own_decoders.items():
+        with np.errstate(all="ignore"):
+            _, log_heatmap = decoder.step(decoder.init(), evidence)
+            heatmap = np.exp(log_heatmap)
+        if heatmap.shape != (CELLS,) or not abs(heatmap.sum() - 1.0) < 1e-6:
+            raise ValueError(f"the decoder {name} gives numbers that are none")

@@ -42,6 +42,15 @@ def restored(template: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     return state
 
 
+def is_finite(state: Any) -> bool:
+    """Whether every number of a state is finite; what is no array, number or tuple of them is not looked at."""
+    if isinstance(state, tuple):
+        return all(is_finite(part) for part in state)
+    if isinstance(state, (np.ndarray, float)) and np.asarray(state).dtype.kind in "fc":
+        return bool(np.isfinite(state).all())
+    return True
+
+
 def _leaves(template: Any, state: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
     """Path, the template's part and the state's, for each leaf."""
     if isinstance(template, tuple):

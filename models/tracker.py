@@ -17,6 +17,7 @@ from .features.dc_offset import DCOffsetState
 from .features.frame import BLOCKS, EMISSION, HOP_COLUMNS, RATE, FeatureExtractor, Features, FeatureState
 from .features.texture import TextureState
 from .grid import CELLS
+from .snapshot import is_finite
 
 # What speech and noise may do: nothing, while what the music said last fades to the neutral heatmap, as it does in
 # silence; nothing, while that stays; or as much as music.
@@ -280,6 +281,31 @@ class Tracker:
             activity=belief,
             past=past,
         )
+
+    @property
+    def neutral(self) -> NDArray[np.float64]:
+        """(121,), what is said of nothing."""
+        return self._decoders.neutral
+
+    def healed(self, state: TrackerState) -> TrackerState:
+        """The state without numbers that are none: each part, and each decoder, that holds one begins afresh."""
+        fresh = self.init()
+        memory = state.decoders
+        pairs = zip(memory.states, fresh.decoders.states, strict=True)
+        decoders = DecoderMemory(
+            tuple(own if is_finite(own) else new for own, new in pairs),
+            np.where(np.isfinite(memory.log_heatmaps).all(axis=1, keepdims=True), memory.log_heatmaps, 0.0),
+            memory.presence if np.isfinite(memory.presence) else 0.0,
+        )
+        rest = {
+            name: getattr(fresh, name)
+            for name in state._fields
+            if name != "decoders" and not is_finite(getattr(state, name))
+        }
+        # The half second that has begun goes on, or the emissions would no longer come by the clock.
+        if "log_mel" in rest:
+            rest["log_mel"] = tuple(np.nan_to_num(part, posinf=0.0, neginf=0.0) for part in state.log_mel)
+        return state._replace(decoders=decoders, **rest)
 
     def theta(self, state: TrackerState) -> NDArray[np.float64]:
         """The topic posterior (K,) now (AEG Eq. 3, with forgetting)."""

@@ -1,6 +1,7 @@
 """What the engine emits twice a second, and its JSON record."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -46,6 +47,44 @@ class Affect:
             array = getattr(self, name).view()
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every number of it is one."""
+        numbers = (self.time, self.valence, self.arousal, self.confidence, self.level)
+        return (
+            all(map(math.isfinite, numbers))
+            and all(math.isfinite(array.sum()) for array in (self.heatmap, self.covariance, self.quadrants))
+            and all(map(math.isfinite, self.tags.values()))
+        )
+
+    def finite(self) -> "Affect":
+        """The same with every number finite: in the place of one that is none, what says nothing, and no such tag.
+
+        ``time`` stays; a time that is no number is 0.
+        """
+        if self.is_finite:
+            return self
+        tags = {tag: weight for tag, weight in self.tags.items() if math.isfinite(weight)}
+        whole = all(map(math.isfinite, (self.valence, self.arousal, self.confidence)))
+        whole = whole and all(math.isfinite(array.sum()) for array in (self.heatmap, self.covariance, self.quadrants))
+        kept = replace(
+            self,
+            time=self.time if math.isfinite(self.time) else 0.0,
+            level=self.level if math.isfinite(self.level) else 0.0,
+            tags=tags,
+        )
+        if whole:
+            return kept
+        return replace(
+            kept,
+            valence=0.0,
+            arousal=0.0,
+            covariance=np.eye(2) / 3,  # of a plane that is evenly full
+            heatmap=np.full((11, 11), 1 / 121),
+            quadrants=np.full(4, 0.25),
+            confidence=0.0,
+        )
 
     def record(self, file: str | None = None) -> dict[str, Any]:
         """The JSON record of this emission (the form of ``valaro analyze --format jsonl``)."""

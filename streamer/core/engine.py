@@ -1,5 +1,6 @@
 """The tracker without a device, a thread or a clock: samples in, emissions out."""
 
+import logging
 import math
 
 import numpy as np
@@ -10,15 +11,24 @@ from ...kernels.sound import mix_down
 from ...models import grid
 from ...models.bundle import FUSION, Bundle
 from ...models.features.frame import BLOCK, BLOCKS, EMISSION, RATE
+from ...models.snapshot import is_finite
 from ...models.tracker import Policy, Tracker, TrackerState
 from ..errors import InputError
 from .affect import Activity, Affect
 from .protocols import Listener
 
+log = logging.getLogger(__name__)
+
 _RATES = (1_000, 768_000)
 _LIMIT = 16.0  # 24 dB over full scale: larger samples are faults, as are NaN and infinity
+_SUM = 1e-6  # by which a heatmap's sum may differ from 1
 _METER_FLOOR = -60.0  # dBFS
 _CLASSES: tuple[Activity, ...] = ("music", "speech", "noise")  # as the activity classifier numbers them
+
+
+def _is_heatmap(heatmap: NDArray[np.float64]) -> bool:
+    """Whether it is finite and sums to 1; a sum that is finite has no part that is not."""
+    return heatmap.shape == (grid.CELLS,) and abs(float(heatmap.sum()) - 1.0) < _SUM and float(heatmap.min()) >= 0.0
 
 
 class Engine:
@@ -54,9 +64,13 @@ class Engine:
         if not _RATES[0] <= rate <= _RATES[1]:
             raise InputError(f"a sample rate of {rate:g} Hz: Valaro takes {_RATES[0]} to {_RATES[1]} Hz")
         self._tracker = Tracker(bundle, decoder, policy)
+        neutral = self._tracker.neutral
+        self._neutral = neutral if _is_heatmap(neutral) else np.full(grid.CELLS, 1.0 / grid.CELLS)
         self._listener = listener
         self._rate = rate
         self.bad_samples = 0  # NaN, infinite or absurdly large ones, replaced by 0
+        self.bad_heatmaps = 0  # not finite, or no distribution; the neutral one went out
+        self._told = False
         self._reset()
 
     def _reset(self) -> None:
@@ -108,17 +122,44 @@ class Engine:
         """Start from the state of an engine of the same bundle and decoder; before the first :meth:`push`.
 
         The emission interval that it had begun is left out, and the stream's time begins at 0 here too.
+
+        Raises
+        ------
+        ValueError
+            Nothing can be heard from this state on: a second of noise gave an error, or no heatmap. The engine is as it
+            was before.
         """
-        self._state = state._replace(log_mel=(), active=False)
+        before = self._state, self.bad_samples, self.bad_heatmaps, self._told
+        self._told = True  # a trial
+        resumed = state._replace(log_mel=(), active=False)
+        listener, self._listener = self._listener, None
+        self._state = resumed
+        try:
+            with np.errstate(all="ignore"):
+                self._try_out()
+            sound = self.bad_heatmaps == before[2] and is_finite(self._state)
+            reason = "it leads to numbers that are none"
+        except Exception as fault:  # noqa: BLE001  a state of another shape fails anywhere, in ONNX Runtime too
+            sound, reason = False, f"nothing can be heard from it on: {type(fault).__name__}"
+        self._reset()
+        self._listener = listener
+        self._state, self.bad_samples, self.bad_heatmaps, self._told = before
+        if not sound:
+            raise ValueError(reason)
+        self._state = resumed
 
     def warm_up(self) -> None:
         """Run every part once on a second of noise, so that nothing is compiled or loaded during the session."""
         before, state = self.bad_samples, self._state
-        noise = np.random.default_rng(0).standard_normal(round(self._rate)).astype(np.float32)
-        self.push(0.1 * noise)
+        self._try_out()
         self._reset()
         self._state = state
         self.bad_samples = before
+
+    def _try_out(self) -> list[Affect]:
+        """What comes of a second of noise."""
+        noise = np.random.default_rng(0).standard_normal(round(self._rate)).astype(np.float32)
+        return self.push(0.1 * noise)
 
     def _clean(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         samples = np.asarray(samples, dtype=np.float32)
@@ -155,15 +196,10 @@ class Engine:
 
     def _emit(self) -> Affect:
         time = self._blocks // BLOCKS * EMISSION / RATE
-        heatmap = self._tracker.heatmap(self._state)
-        if self._listener is not None:
-            personal = self._listener.hear(time, self._tracker.theta(self._state), heatmap, self._state.vector)
-            presence = (
-                self._state.decoders.presence
-            )  # silence is not personal: the listener's share fades with the music
-            heatmap = presence * personal + (1.0 - presence) * heatmap
+        heatmap = self._heatmap(time)
         mean, covariance = grid.moments(heatmap)
-        decibels = 10 * math.log10(self._power.mean() + 1e-12)
+        power = float(self._power.mean())
+        decibels = 10 * math.log10(power + 1e-12) if 0.0 <= power < math.inf else _METER_FLOOR  # NaN is not
         return Affect(
             time=time,
             valence=float(mean[0]),
@@ -175,6 +211,29 @@ class Engine:
             level=min(max(1 - decibels / _METER_FLOOR, 0.0), 1.0),
             activity=self._activity(),
         )
+
+    def _heatmap(self, time: float) -> NDArray[np.float64]:
+        """What goes out: of a heatmap that is none, the neutral one, and what made it so begins afresh."""
+        heatmap = self._tracker.heatmap(self._state)
+        # Features that are no numbers stay so, while a decoder may make some heatmap of them for ever.
+        if not (_is_heatmap(heatmap) and math.isfinite(self._state.vector.sum())):
+            self._replaced("the model gave")
+            self._state = self._tracker.healed(self._state)._replace(heatmap=self._neutral)
+            return self._neutral
+        if self._listener is None:
+            return heatmap
+        personal = self._listener.hear(time, self._tracker.theta(self._state), heatmap, self._state.vector)
+        if not _is_heatmap(personal):
+            self._replaced("a listener's ratings gave")
+            return heatmap
+        presence = self._state.decoders.presence  # silence is not personal: the listener's share fades with the music
+        return presence * personal + (1.0 - presence) * heatmap
+
+    def _replaced(self, whose: str) -> None:
+        self.bad_heatmaps += 1
+        if not self._told:
+            self._told = True
+            log.warning("%s a heatmap that is no numbers: another goes out (told once, counted from here on)", whose)
 
     def _activity(self) -> Activity:
         if not self._active.any():

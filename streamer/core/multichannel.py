@@ -56,14 +56,25 @@ class MultichannelEngine:
         return sum(engine.bad_samples for engine in self.engines.values())
 
     @property
+    def bad_heatmaps(self) -> int:
+        """Heatmaps of any of the channels that were none; the neutral one went out."""
+        return sum(engine.bad_heatmaps for engine in self.engines.values())
+
+    @property
     def state(self) -> tuple[TrackerState, ...]:
         """The state of each engine."""
         return tuple(engine.state for engine in self.engines.values())
 
     def resume(self, state: Sequence[TrackerState]) -> None:
-        """As :meth:`Engine.resume`, with the states of as many channels."""
-        for engine, engine_state in zip(self.engines.values(), state, strict=True):
-            engine.resume(engine_state)
+        """As :meth:`Engine.resume`, with the states of as many channels; all of them, or none."""
+        before = self.state
+        try:
+            for engine, engine_state in zip(self.engines.values(), state, strict=True):
+                engine.resume(engine_state)
+        except ValueError:
+            for engine, engine_state in zip(self.engines.values(), before, strict=True):
+                engine.resume(engine_state)
+            raise
 
     def warm_up(self) -> None:
         """Run every part of each engine once."""

@@ -141,7 +141,7 @@ class Resumable(Protocol):
         ...
 
     def resume(self, state: Any) -> None:
-        """Start from ``state``; before the first samples."""
+        """Start from ``state``; before the first samples. ValueError: nothing comes of it, and all is as it was."""
         ...
 
 

@@ -79,18 +79,18 @@ class Recorder:
             if self._file.closed:
                 return
             stamped = record | {"sent": round(time.monotonic() - self._began, 3)}
-            line = (json.dumps(stamped, separators=(",", ":")) + "\n").encode()
             try:
+                line = (json.dumps(stamped, separators=(",", ":"), allow_nan=False) + "\n").encode()
                 written = self._file.write(line)
                 if written != len(line):
                     raise OSError(f"only {written} of {len(line)} bytes were written")
-            except OSError as fault:
+            except (OSError, ValueError) as fault:  # ValueError: a number that is none, which no reader takes
                 self._cut(fault)
             else:
                 self._end += len(line)
                 self._failing = False
 
-    def _cut(self, fault: OSError) -> None:
+    def _cut(self, fault: OSError | ValueError) -> None:
         self.faults += 1
         if not self._failing:
             log.warning("recording %s: %s; recording goes on when it can", self.path, _reason(fault))

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import os
 import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
@@ -310,3 +311,65 @@ def test_an_archive_that_unpacks_to_more_than_any_bundle_holds_is_refused_unread
     claimed[at : at + 4] = (2**31).to_bytes(4, "little")
     vouch(saved, "aeg.npz", bytes(claimed))
     refused(saved, "not an array file .too large.")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "aeg.npz", "lstm.onnx"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "huge"])
+def test_what_is_no_file_of_a_likely_size_is_refused_at_once(whole: Path, name: str, kind: str) -> None:
+    """Nothing is read of it: a pipe that nobody writes to, or a device without end, would hold it up for ever."""
+    path = whole / name
+    path.unlink()
+    match kind:
+        case "pipe":
+            if not hasattr(os, "mkfifo"):
+                pytest.skip("no pipes with names here")
+            os.mkfifo(path)
+        case "device":
+            if not Path("/dev/zero").exists():
+                pytest.skip("no such device here")
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+        case _:
+            with path.open("wb") as file:
+                file.truncate(10 * 1024**3)  # a hole: it takes no space
+    says = {"pipe": "a device, pipe", "device": "a device, pipe", "folder": "directory", "huge": "larger than"}[kind]
+    refused(whole, says)
+
+
+def test_a_network_with_weights_in_another_file_is_refused(whole: Path) -> None:
+    """A tensor names the file: in protobuf, the field 13 of two texts, the key first."""
+    graph = (whole / "lstm.onnx").read_bytes()
+    entry = b"\x0a\x08location" + b"\x12\x0a/etc/hosts"
+    vouch(whole, "lstm.onnx", graph + b"\x6a" + bytes([len(entry)]) + entry)
+    refused(whole, "keeps weights in a file that nobody vouches for")
+
+
+@pytest.mark.parametrize("name", ["aeg.npz", "crf.npz", "activity.npz"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_no_weight_may_be_a_number_that_is_none(whole: Path, name: str, value: float) -> None:
+    with np.load(whole / name) as file:
+        keys = [key for key in file.files if file[key].dtype.kind == "f" and file[key].size]
+        arrays = {key: file[key] for key in keys}
+    for key, array in arrays.items():
+        bad = array.copy()
+        bad.flat[-1] = value
+        swap(whole, name, **{key: bad})
+        refused(whole, f"{key} holds a value that is not finite")
+        swap(whole, name, **{key: array})
+    load_bundle(whole)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 1e300])
+@pytest.mark.parametrize("key", ["half_life", "prior_seconds"])
+def test_times_of_the_manifest_are_held_to_what_can_be(saved: Path, key: str, value: float) -> None:
+    edit(saved, **{key: value})
+    refused(saved, "does not fit together")
+
+
+def test_a_network_that_gives_nan_is_refused(whole: Path) -> None:
+    graph = (whole / "lstm.onnx").read_bytes()
+    name = b"networks.0.heatmap.bias"
+    begin = graph.rindex(name) + len(name) + 3  # the tensor's values lie behind its name, as they are in memory
+    vouch(whole, "lstm.onnx", graph[:begin] + np.float32(np.nan).tobytes() + graph[begin + 4 :])
+    refused(whole, "the decoder lstm gives numbers that are none")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....models import snapshot
+from ....models import regular_file, snapshot
 from ....models.bundle import default_path
 from ....models.features.frame import LAYOUT
 from ..._util.files import AtomicFile, reason
@@ -47,7 +47,7 @@ def bundle_digest(path: Path | None = None) -> str:
         There is none.
     """
     root = default_path() if path is None else path
-    return sha256((root / "manifest.json").read_bytes()).hexdigest()
+    return sha256(regular_file.read(root / "manifest.json", _MAX_BYTES)).hexdigest()
 
 
 class Checkpoint:
@@ -110,15 +110,15 @@ class Checkpoint:
     def resume(self) -> bool:
         """Resume the engine from the file, if it is of this bundle and less than a minute old; returns whether it was.
 
-        One line is logged. A file that cannot be used is renamed to end in ``.bad``.
+        One line is logged. A file that cannot be used, or whose state leads to no heatmap, is renamed to end in
+        ``.bad``, so that it does not fail twice.
         """
         try:
-            with self.path.open("rb") as file:
-                data = file.read(_MAX_BYTES + 1)
+            data = regular_file.read(self.path, _MAX_BYTES)
         except FileNotFoundError:
             return False
         except OSError as fault:
-            log.warning("the checkpoint %s cannot be read: %s; beginning afresh", self.path, reason(fault))
+            self._set_aside(reason(fault))
             return False
         try:
             metadata, table = _unpack(data)
@@ -128,11 +128,10 @@ class Checkpoint:
                 log.info("the checkpoint %s is %s: beginning afresh", self.path, when)
                 return False
             self._check(metadata)
-            state = snapshot.restored(self._template, table)
+            self._engine.resume(snapshot.restored(self._template, table))
         except ValueError as fault:
-            self._set_aside(fault)
+            self._set_aside(str(fault))
             return False
-        self._engine.resume(state)
         log.info("going on from the checkpoint %s, %.0f s old", self.path, age)
         return True
 
@@ -156,6 +155,7 @@ class Checkpoint:
         if self._thread is not None:
             self._thread.join(_CLOSE_TIMEOUT)
             if self._thread.is_alive():
+                self.faults += 1
                 log.warning(
                     "the checkpoint %s is not written within %g s and is left behind", self.path, _CLOSE_TIMEOUT
                 )
@@ -197,14 +197,14 @@ class Checkpoint:
             if metadata.get(key) != value:
                 raise ValueError(f"of another {key if key in ('bundle', 'decoder') else 'version of Valaro'}")
 
-    def _set_aside(self, fault: ValueError) -> None:
+    def _set_aside(self, why: str) -> None:
         renamed = self.path.with_name(f"{self.path.name}.bad")  # one only: a crash an hour must not fill the disk
         try:
             self.path.replace(renamed)
             where = f"kept as {renamed.name}"
         except OSError as error:
             where = f"not renamed: {reason(error)}"
-        log.warning("the checkpoint %s cannot be used (%s), %s: beginning afresh", self.path, fault, where)
+        log.warning("the checkpoint %s cannot be used (%s), %s: beginning afresh", self.path, why, where)
 
 
 def _unpack(data: bytes) -> tuple[dict[str, Any], Table]:

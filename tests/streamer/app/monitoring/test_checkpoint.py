@@ -350,3 +350,59 @@ def test_the_default_bundle_takes_some_tens_of_kilobytes(tmp_path: Path) -> None
     other = Engine(bundle, RATE)
     assert Checkpoint(tmp_path / "state.npz", other, bundle_digest(), DECODER).resume()
     assert np.array_equal(other.state.heatmap, engine.state.heatmap)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_in_its_place_is_set_aside_and_never_waited_for(tmp_path: Path, caplog: Log) -> None:
+    path = tmp_path / "state.npz"
+    os.mkfifo(path)
+    assert resumed(path) is None
+    assert "is a device, pipe or socket, not a file" in only_line(caplog, logging.WARNING)
+    assert not path.exists()
+    assert resumed(path) is None
+    assert not caplog.records  # it does not fail twice
+
+
+def test_a_state_that_leads_to_nothing_is_set_aside_and_never_tried_again(tmp_path: Path, caplog: Log) -> None:
+    """Each part of the memory altered: the show goes on from it, or begins afresh; it never ends, nor says NaN."""
+    bundle, path = full_bundle(), tmp_path / "state.npz"
+    second = (0.1 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)
+    engine = Engine(bundle, RATE)
+    first = Checkpoint(path, engine, DIGEST, DECODER)
+    engine.push(np.tile(second, 3))
+    first.send(neutral(0.5))
+    first.close()
+    whole = path.read_bytes()
+    with np.load(path) as file:
+        arrays = dict(file.items())
+    rng = np.random.default_rng(0)
+    refused = 0
+    for name, array in arrays.items():
+        if name == "about" or not array.size:
+            continue
+        for alter in (1e30, -1e300, 1e38, "shape", "negative"):
+            bad: Any = array
+            match alter:
+                case "shape":
+                    bad = np.zeros((2, 3), array.dtype)
+                case "negative":
+                    bad = -array if array.dtype.kind == "f" else array
+                case float(value):
+                    bad = array.copy()
+                    if array.dtype.kind == "f":
+                        with np.errstate(over="ignore"):
+                            bad.flat[rng.integers(bad.size)] = value
+            np.savez(path, **(arrays | {name: bad}))
+            later = Engine(bundle, RATE)
+            taken = Checkpoint(path, later, DIGEST, DECODER).resume()
+            assert path.exists() == taken
+            refused += not taken
+            with np.errstate(all="ignore"):
+                emissions = later.push(second)
+            assert len(emissions) == 2
+            assert all(affect.is_finite for affect in emissions)
+            assert later.bad_heatmaps == 0
+    assert refused > len(arrays)
+    path.write_bytes(whole)
+    assert Checkpoint(path, Engine(bundle, RATE), DIGEST, DECODER).resume()
+    assert "unexpected" not in caplog.text
