@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.protocols import Block, Source
+from ..core.standstill import Standstill
 from ..errors import InputError, PluginError
 from ..sources.devices.gap_filler import GapFiller
 from . import plugins
@@ -57,6 +58,7 @@ class SteadySource:
         self._last = 0.0
         self._longest = 0.0  # s of the longest block so far
         self._gaps = GapFiller(self.rate)
+        self._standstill = Standstill()
         self._write: Callable[[Block], int] | None = None
         self._writing = threading.Lock()  # the ring behind has one writer
         self._over = threading.Event()
@@ -93,6 +95,7 @@ class SteadySource:
         """
         self._write = write
         self._last = time.monotonic()
+        self._standstill.seconds()
         fault = _aside(lambda: self._source.start(self._take), f"source {self.name}", STARTING)
         if isinstance(fault, InputError):
             raise fault
@@ -142,6 +145,7 @@ class SteadySource:
     def _write_live(self, block: Block) -> int:
         assert self._write is not None
         now, seconds = time.monotonic(), len(block) / self.rate
+        self._notice_standstill(now)
         missing = self._gaps.heard(seconds, now)
         self._last = now
         self._longest = max(self._longest, seconds)
@@ -158,6 +162,7 @@ class SteadySource:
         while not self._over.wait(TICK):
             with self._writing:
                 now = time.monotonic()
+                self._notice_standstill(now)
                 if self.finished or now - self._last <= max(QUIET, 2.0 * self._longest):
                     continue
                 if not self._lost:
@@ -166,6 +171,15 @@ class SteadySource:
                     # Numbered, or the next within a minute would be held back as a repeat.
                     log.warning("the source %s sends nothing: silence stands in (loss %d)", self.name, self.losses)
                 self._silence(self._gaps.silence(now))
+
+    def _notice_standstill(self, now: float) -> None:
+        """After a standstill of the program go on in the present; the session counts what was not heard.
+
+        The watcher comes here every 50 ms, if anybody does.
+        """
+        if self._standstill.seconds(TICK):
+            self._gaps.resume(now)
+            self._last = now
 
     def _silence(self, frames: int) -> None:
         assert self._write is not None

@@ -8,5 +8,6 @@
 - ``multichannel``: One engine for each channel of an input.
 - ``session``: Runs a source through an engine to the sinks.
 - ``replay``: Sends a recording to the sinks again.
+- ``standstill``: Whether this program stood still, or its machine slept.
 - ``signals``: SIGINT, SIGTERM and SIGHUP, handled at a safe moment.
 """

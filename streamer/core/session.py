@@ -11,6 +11,7 @@ from ..errors import DeviceError, ValaroError
 from .affect import Affect
 from .protocols import EngineLike, Sink, Source
 from .ring import Ring
+from .standstill import Standstill
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +26,14 @@ class Counters:
     Parameters
     ----------
     frames : that went to the engine.
-    dropped : frames that were lost because the engine was behind.
+    dropped : frames that were lost because the engine was behind, or the whole program stood still.
     flags : faults that the device reported.
     bad_samples : that were NaN or infinite.
     emissions : that were made.
     sink_faults : how many times a sink failed.
     losses : how many times the input went away.
     filled : how many of ``frames`` are the silence that replaced it.
+    bad_emissions : that held numbers that were none; such a number went nowhere.
     """
 
     frames: int
@@ -42,6 +44,7 @@ class Counters:
     sink_faults: int
     losses: int = 0
     filled: int = 0
+    bad_emissions: int = 0
 
 
 class Session:
@@ -67,6 +70,9 @@ class Session:
         self._closed = False
         self._emissions = 0
         self._sink_faults = 0
+        self._bad_emissions = 0
+        self._discarded = self._missed = 0  # frames: not given to the engine, and never offered
+        self._offered = 0  # frames, at the last look
         self._reported: set[int] = set()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -75,14 +81,15 @@ class Session:
     def counters(self) -> Counters:
         """A snapshot; may be read from any thread, at any time."""
         return Counters(
-            frames=self._ring.taken,
-            dropped=self._ring.dropped,
+            frames=self._ring.taken - self._discarded,
+            dropped=self._ring.dropped + self._discarded + self._missed,
             flags=self._source.flags,
             bad_samples=self._engine.bad_samples,
             emissions=self._emissions,
             sink_faults=self._sink_faults,
             losses=self._source.losses,
             filled=self._source.filled,
+            bad_emissions=self._bad_emissions,
         )
 
     def run(self) -> None:
@@ -163,7 +170,9 @@ class Session:
 
     def _pump(self) -> bool:
         """Feed the engine until the source ends by itself (True) or the session is stopped (False)."""
+        standstill = Standstill()
         while not self._stopping:
+            self._resume_in_the_present(standstill)
             ended = self._source.finished  # asked before reading: what it wrote last is then in the ring
             block = self._ring.read(self._bite)
             if len(block):
@@ -174,6 +183,20 @@ class Session:
             else:
                 self._ring.wait(LOOK)
         return False
+
+    def _resume_in_the_present(self, standstill: Standstill) -> None:
+        """After a standstill of the program leave out what the ring holds of before, and count what was not heard.
+
+        An engine that is slow is no standstill: the source goes on meanwhile, and what it offers is in the ring.
+        """
+        before, self._offered = self._offered, self._ring.written + self._ring.dropped
+        if not self._source.live:
+            return  # what cannot be missed waits
+        missed = standstill.seconds((self._offered - before) / self._source.rate)
+        if missed:
+            self._missed += round(missed * self._source.rate)
+            self._discarded += self._ring.discard()
+            log.warning("%s: %.1f s were not heard: this program stood still", self._source.name, missed)
 
     def _raise_failure(self) -> None:
         failure = self._source.failure
@@ -186,8 +209,10 @@ class Session:
     def _deliver(self, affects: list[Affect]) -> None:
         if self._source.lost:
             affects = [replace(affect, activity="lost") for affect in affects]
-        for affect in affects:
+        for made in affects:
+            affect = made.finite()  # whoever made it: no sink has to look
             self._emissions += 1
+            self._bad_emissions += affect is not made
             for sink in self._sinks:
                 try:
                     sink.send(affect)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from ..core.affect import INTERVAL, Affect
 from ..core.controls import Controls
 from ..core.protocols import Sink
+from ..core.standstill import LONGEST_PAUSE
 from ..errors import InputError
 from .interpolation import blended
 
@@ -80,6 +81,10 @@ class Timeline:
             due.append(self._waiting.popleft()[1])
         return due
 
+    def leave_out(self, now: float) -> int:
+        """Leave out the emissions whose time has come; return how many there were."""
+        return len(self.due(now))
+
     def at(self, now: float) -> Affect | None:
         """The output at this moment: None before the first emission, the last one for as long as no newer one comes.
 
@@ -116,6 +121,7 @@ class OutputScheduler:
     ----------
     faults : how many times a sink raised.
     unsent : how many emissions were not due yet when it was closed.
+    stale : how many waited while the program stood still until their time had passed: they are not sent.
 
     Raises
     ------
@@ -137,6 +143,7 @@ class OutputScheduler:
     ) -> None:
         self.faults = 0
         self.unsent = 0
+        self.stale = 0
         self._sinks = [sink for sink, _ in sinks]
         self._as_emitted = [sink for sink, rate in sinks if rate is None]
         self._rated: dict[float, list[Sink]] = {}
@@ -149,6 +156,8 @@ class OutputScheduler:
         self._controls = controls
         self._clock = clock
         self._timelines: dict[int | None, Timeline] = {}  # by channel
+        self._looked = clock()  # whether anything is due; every 50 ms while something waits
+        self._some_wait = False
         self._lock = threading.Lock()  # of the timelines and the counts; never held while a sink is called
         self._passing = threading.Lock()  # of the order in which emissions are passed on
         self._reported: set[int] = set()
@@ -210,14 +219,22 @@ class OutputScheduler:
         with self._passing:
             with self._lock:
                 now, due, moments = self._clock(), [], []
+                self._leave_out_stale(now)
                 for timeline in self._timelines.values():
                     timeline.offset = self._controls.offset
                     due += timeline.due(now)
                     if timeline.next_due is not None:
                         moments.append(timeline.next_due)
+                self._looked, self._some_wait = now, bool(moments)
             for affect in due:
                 self._deliver(affect, self._as_emitted)
         return min(moments, default=None)
+
+    def _leave_out_stale(self, now: float) -> None:
+        """After a standstill of the program: what was due meanwhile is of no use, and would come all at once."""
+        if self._some_wait and now - self._looked > LONGEST_PAUSE:
+            # Those of the present came just now, and wait for as long as the offset is.
+            self.stale += sum(timeline.leave_out(now) for timeline in self._timelines.values())
 
     def _frame(self, sinks: Sequence[Sink]) -> None:
         affects = []

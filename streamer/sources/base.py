@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from ..core.protocols import Block
+from ..core.standstill import LONGEST_PAUSE
 
 ROOM_POLL = 0.002  # s between two checks for space in the ring, which holds a thousand times as much
 
@@ -14,7 +15,8 @@ class RealtimePacer:
     """When each block of a recording is due, played as if live.
 
     A block is due when its last sample would have sounded, counted from the start of the recording and not from the
-    block before: a delay is made up for, and errors do not add up over hours.
+    block before: a delay is made up for, and errors do not add up over hours. One of more than a second is not, since
+    nobody wants the minutes of a machine's sleep in a burst: the recording goes on from where it was.
     """
 
     def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,7 +27,11 @@ class RealtimePacer:
 
     def remaining(self, frames: int) -> float:
         """Seconds from now until ``frames`` frames have sounded since the start; negative when that is past."""
-        return self._start + frames / self._rate - self._clock()
+        left = self._start + frames / self._rate - self._clock()
+        if left < -LONGEST_PAUSE:
+            self._start -= left
+            return 0.0
+        return left
 
 
 class ThreadedSource(ABC):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.protocols import Block
+from ..core.standstill import Standstill
 from ..errors import DeviceError
 from .devices import listing, pulseaudio
 from .devices.capture import CLOSING, LIMIT, Capture, Message, Sound
@@ -54,6 +55,9 @@ class Microphone:
     name and opened again, at once, then less and less often, every five seconds at least. It may come back under
     another index or card number, at another rate, which is resampled, or with other channels, which are mapped. Each
     loss and each return is logged once.
+
+    After this program stood still (stopped, or suspended with its machine) it goes on in the present: neither the sound
+    that waited nor silence in its place comes. The session counts what was not heard.
     """
 
     live = True
@@ -87,6 +91,9 @@ class Microphone:
         self._steady_at = 0.0
         self._lost = False
         self._losses = self._filled = 0
+        self._standstill = Standstill()
+        self._present = 0.0  # what was captured before it is not heard any more
+        self._excusing = False  # after a standstill, until the first sound that came later
         self._faults = [0, 0, 0]  # of previous captures
         self._counts = [0, 0, 0]  # of the current one
 
@@ -177,6 +184,7 @@ class Microphone:
             log.warning("audio input %r does not close within %g s: it was closed by force", self.name, CLOSING)
 
     def _run(self) -> None:
+        self._standstill.seconds()  # it began when this was made
         try:
             while not self._over.is_set():
                 self._step()
@@ -188,19 +196,31 @@ class Microphone:
         """Take the capture's next message, or check on it when there is none."""
         if self._capture is None:
             self._over.wait(TICK)
+            self._notice_standstill()
             if time.monotonic() >= self._retry:
                 self._attempt()
         else:
             began = time.monotonic()
             try:
-                self._take(self._capture.messages.get(timeout=TICK))
+                message = self._capture.messages.get(timeout=TICK)
+                self._notice_standstill()
+                self._take(message)
                 self._waited = 0.0
             except Empty:
+                self._notice_standstill()
                 # Not by the clock: a program that was suspended would count its own pause, though messages wait for it.
                 self._waited += min(time.monotonic() - began, 2 * TICK)
                 self._check_silent_capture()
         if self._lost:
             self._silence(self._gaps.silence(time.monotonic()))
+        self._standstill.seconds()  # a driver that ends slowly is none
+
+    def _notice_standstill(self) -> None:
+        """After a standstill of this program go on in the present; the session counts what was not heard."""
+        if self._standstill.seconds(TICK):
+            self._present = time.monotonic()
+            self._excusing = True
+            self._gaps.resume(self._present)
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Sound):
@@ -216,7 +236,15 @@ class Microphone:
 
     def _take_sound(self, sound: Sound) -> None:
         self._last = sound.at
-        self._counts = [sound.overflows, sound.underflows, sound.dropped]
+        counts = [sound.overflows, sound.underflows, sound.dropped]
+        if self._excusing:  # what the capture process lost while nobody read it is counted already
+            self._faults = [
+                fault + old - new for fault, old, new in zip(self._faults, self._counts, counts, strict=True)
+            ]
+        self._counts = counts
+        if sound.at < self._present:  # captured while nobody listened
+            return
+        self._excusing = False
         missing = self._gaps.heard(self._format.seconds(sound.samples), sound.at)
         if missing is None:
             return

@@ -3,7 +3,7 @@
 SLACK = 0.5  # s between two blocks beyond which something is missing; less is jitter
 AHEAD = 0.1  # s that a block may come early while missing sound may still arrive
 SETTLING = 1.0  # s in which that is possible
-LONGEST = 10.0  # s filled at once at most: a longer gap was a pause of this program or machine, not of the input
+LONGEST = 10.0  # s filled at once at most
 
 
 class GapFiller:
@@ -43,6 +43,11 @@ class GapFiller:
         self._settled = at + SETTLING
         self._until = max(at, self._until + seconds)
         return round(min(max(missing, 0.0), LONGEST) * self._rate)
+
+    def resume(self, now: float) -> None:
+        """Nothing of before ``now`` is missing: the program stood still, and goes on in the present."""
+        if self._until is not None:
+            self._until = now
 
     def silence(self, now: float) -> int:
         """The frames of silence that are due ``now``, while nothing comes."""

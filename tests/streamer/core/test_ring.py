@@ -109,3 +109,12 @@ def test_the_consumer_is_woken_by_a_write() -> None:
 def test_a_ring_without_room_is_refused(capacity: int, channels: int) -> None:
     with pytest.raises(ValueError, match="room and channels"):
         Ring(capacity, channels)
+
+
+def test_what_is_discarded_is_taken_and_never_read() -> None:
+    ring = Ring(10, 1)
+    ring.write(ramp(0, 6, 1))
+    assert ring.discard() == 6
+    assert (ring.taken, ring.available, ring.discard()) == (6, 0, 0)
+    ring.write(ramp(6, 8, 1))
+    np.testing.assert_array_equal(ring.read(10), ramp(6, 8, 1))

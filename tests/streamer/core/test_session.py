@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from valaro.streamer.core.protocols import Block
 from valaro.streamer.core.session import Session
 from valaro.streamer.core.signals import stop_on_signals
+from valaro.streamer.core.standstill import Standstill
 from valaro.streamer.errors import AudioFileError, DeviceError
 from valaro.streamer.sources import Memory
 
@@ -225,7 +228,9 @@ def test_without_handlers_ctrl_c_still_closes_everything() -> None:
 
 STUCK = """
 import os, signal, sys, time
+from valaro.streamer.core.protocols import Block
 from valaro.streamer.core.session import Session
+from valaro.streamer.core.standstill import Standstill
 from valaro.streamer.core.signals import stop_on_signals
 sys.path.insert(0, sys.argv[1])
 from fakes import Collect, CountingEngine, Endless
@@ -247,3 +252,51 @@ def test_a_second_ctrl_c_is_immediate() -> None:
         [sys.executable, "-c", STUCK, str(HERE.parent.parent)], capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == -signal.SIGINT, ended.stderr
+
+
+class Still:
+    """A live source that a test steps: it offers what it is told to."""
+
+    live = True
+    name = "still"
+    rate = 24_000
+    channels = 1
+    flags = losses = filled = 0
+    lost = finished = False
+    failure = None
+
+    def __init__(self) -> None:
+        self.write: Callable[[Block], int] = len
+
+    def start(self, write: Callable[[Block], int]) -> None:
+        self.write = write
+
+    def stop(self) -> None:
+        pass
+
+
+def test_what_was_not_heard_in_a_standstill_is_counted_and_what_waited_is_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [0.0]
+    source, engine = Still(), CountingEngine()
+    session = Session(source, engine, [])
+    session._open()
+    standstill = Standstill(lambda: now[0])
+
+    def look(seconds: float, frames: int) -> int:
+        """So much time passes, in which so much sound comes; the frames that are lost then."""
+        now[0] += seconds
+        source.write(np.zeros((frames, 1), np.float32))
+        session._resume_in_the_present(standstill)
+        return session.counters.dropped
+
+    assert look(0.05, 1_200) == 0
+    assert look(1.5, 36_000) == 0  # the engine was slow, and all is in the ring
+    assert look(0.9, 0) == 0  # a device that hesitates
+    assert session._ring.available == 37_200
+    assert look(5.0, 2_400) == round(4.9 * 24_000) + 39_600  # what never came, and what was of before
+    assert session._ring.available == 0
+    assert look(0.05, 1_200) == round(4.9 * 24_000) + 39_600
+    assert session.counters.frames == 0
+    assert caplog.messages == ["still: 4.9 s were not heard: this program stood still"]

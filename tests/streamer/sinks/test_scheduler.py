@@ -462,3 +462,22 @@ def test_it_may_be_closed_before_anything_was_sent() -> None:
     scheduler = OutputScheduler([(sink, 30.0)], Controls())
     scheduler.close()
     assert sink.closings == 1
+
+
+def test_after_a_standstill_what_was_due_meanwhile_is_left_out_and_counted() -> None:
+    now = [100.0]
+    sink, controls = Collect(), Controls(offset=2.0)
+    scheduler = OutputScheduler([(sink, None)], controls, clock=lambda: now[0])
+    for k in range(1, 5):
+        scheduler.send(neutral(0.5 * k))
+        now[0] += 0.5
+    now[0] += 6.0
+    scheduler.send(neutral(2.5))  # of the present: due in two seconds
+    wait_for(lambda: scheduler.stale == 4)
+    for _ in range(5):
+        now[0] += 0.5
+        wait_for(lambda: scheduler._looked == now[0] or len(sink.affects) > 0)
+    wait_for(lambda: len(sink.affects) == 1)
+    scheduler.close()
+    assert [affect.time for affect in sink.affects] == [2.5]
+    assert scheduler.unsent == 0

@@ -136,8 +136,15 @@ def test_pace_counts_from_the_start_so_that_waits_do_not_add_up() -> None:
     for block in range(1, 50 * 3_600):  # an hour of 20 ms blocks
         now[0] += max(0.0, pace.remaining(block * 960)) + late
     assert now[0] == pytest.approx(100.0 + (50 * 3_600 - 1) * 0.02 + late, abs=1e-6)
-    now[0] += 10
-    assert pace.remaining(50 * 3_600 * 960) == pytest.approx(-10 + 0.02 - late, abs=1e-6)
+    now[0] += 0.9
+    assert pace.remaining(50 * 3_600 * 960) == pytest.approx(-0.9 + 0.02 - late, abs=1e-6)
+
+
+def test_what_was_due_while_the_program_stood_still_does_not_come_in_a_burst() -> None:
+    now = [100.0]
+    pace = RealtimePacer(48_000, clock=lambda: now[0])
+    now[0] += 10.0
+    assert [pace.remaining(block * 960) for block in (1, 2, 3)] == pytest.approx([0.0, 0.02, 0.04])
 
 
 def test_a_paced_file_never_runs_ahead_of_the_clock(tmp_path: Path) -> None:

@@ -128,3 +128,14 @@ def test_an_input_that_never_began_is_silent_from_when_that_was_seen() -> None:
     assert not timeline.begun
     assert timeline.silence(50.0) == 0
     assert timeline.silence(50.5) == RATE // 2
+
+
+def test_after_a_standstill_nothing_is_missing() -> None:
+    gaps = GapFiller(1_000)
+    assert gaps.heard(0.1, 10.0) == 0
+    gaps.resume(16.0)
+    assert gaps.heard(0.1, 16.05) == 0
+    assert gaps.heard(0.1, 16.15) == 0
+    gaps.silence(17.0)
+    gaps.resume(27.0)
+    assert gaps.silence(27.1) == 100
