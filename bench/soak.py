@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from valaro.models import load_bundle
 from valaro.streamer import Affect, Engine, Session
+from valaro.streamer.app.losses import Losses
 from valaro.streamer.app.monitoring.sinks import Facts, upkeep_sinks
 from valaro.streamer.core.controls import Controls
 from valaro.streamer.core.replay import Replay
@@ -88,7 +89,7 @@ def _run(hours: float, folder: Path, stack: ExitStack, with_midi: bool) -> dict[
         engine,
         Facts(bundle, None, "fusion", RATE),
         counters,
-        dict,
+        Losses(RATE),
         checkpoint=folder / "checkpoint.npz",
         metrics=str(folder / "valaro.prom"),
     )

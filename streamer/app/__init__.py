@@ -7,6 +7,7 @@
 - ``plugins``: Plugins by name, and how they are made from their tables.
 - ``isolation``: Keeps the faults of plugins' sinks away from the session.
 - ``steady_source``: Keeps the stream going whatever a plugin's source does.
+- ``losses``: What its parts lose, for closing line, status, metrics and exit code.
 - ``console``: Notices on standard error.
 - ``config``: The configuration file and the presets.
 - ``monitoring``: Checkpoint, metrics, logs and systemd's watchdog.

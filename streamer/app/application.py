@@ -1,15 +1,18 @@
 """A session from its settings: source, engine, listeners, outputs and upkeep put together, run, and summed up."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from .._util.process import version
 from .._util.stderr import libraries_silenced
 from ..core.signals import Stoppable, stop_on_signals
-from ..errors import InputError
+from ..errors import ExitCode, InputError, ValaroError
 from . import plugins
-from .console import Notices, compiling_told
+from .console import Notices, compiling_told, log_event, notify
+from .losses import Outcome
 from .monitoring.logs import Repeats
 from .outputs import Outputs
 from .plugins import SOURCES
@@ -21,18 +24,17 @@ if TYPE_CHECKING:
     from ..core.controls import Rating
     from ..core.multichannel import MultichannelEngine
     from ..core.protocols import EngineLike, ResumableEngine, Source
-    from ..core.session import Session
 
 MOST_LOADING = 2.0  # s that the start waits for the listeners' earlier ratings
 
 
-def run(settings: Settings) -> str:
+def run(settings: Settings) -> Outcome:
     """Run a session, or a replay, to its end, Ctrl-C or SIGTERM; from the main thread.
 
     Returns
     -------
-    str
-        What was done and what was lost, in one line.
+    Outcome
+        What was done and what was lost, in one line, and the exit code that says the same.
 
     Raises
     ------
@@ -42,7 +44,29 @@ def run(settings: Settings) -> str:
     return _replay(settings) if settings.input.kind == "replay" else _live(settings)
 
 
-def _live(settings: Settings) -> str:
+@contextmanager
+def _begun(settings: Settings, of: str, outcome: Callable[[], Outcome], emissions: Callable[[], int]) -> Iterator[None]:
+    """Everything is open, and it begins: in JSON, the start object; and if a fault breaks it off, the closing line."""
+    log_event("start", event="start", version=version(), pid=os.getpid(), input=settings.input.kind, source=of)
+    try:
+        yield
+    except Exception as fault:
+        if emissions() and isinstance(fault, ValaroError):
+            fault.exit_code = ExitCode.BROKE_OFF  # it had begun, whatever is wrong with the input
+        code = fault.exit_code if isinstance(fault, ValaroError) else ExitCode.BROKE_OFF
+        ended = outcome()
+        told = notify if emissions() else log_event
+        told(ended.line, event="stop", exit_code=int(code), lost=dict(ended.lost), reason=str(fault))
+        raise
+
+
+def finished(outcome: Outcome) -> ExitCode:
+    """Write the closing line, which as JSON is the stop object too; returns the exit code."""
+    notify(outcome.line, event="stop", exit_code=int(outcome.exit_code), lost=dict(outcome.lost))
+    return outcome.exit_code
+
+
+def _live(settings: Settings) -> Outcome:
     with libraries_silenced(), Notices(Repeats()) as notices, ExitStack() as stack:
         outputs = Outputs(settings, notices)
         stack.callback(outputs.close)
@@ -51,22 +75,25 @@ def _live(settings: Settings) -> str:
             from ...models import load_bundle
             from ..core.session import Session
             from .monitoring.sinks import Facts, upkeep_sinks
-        bundle = outputs.bundle = load_bundle(settings.model)
+        bundle = load_bundle(settings.model)
+        outputs.losses.watch("decoder", lambda: bundle)
+        outputs.losses.rate = source.rate
         engine, heard_as = _engine(settings, bundle, source, outputs)
+        outputs.losses.watch("engine", lambda: engine)
         listening: EngineLike = engine
         if settings.save_audio is not None:
             from ..sinks.audio_recorder import AudioRecorder
 
-            listening = outputs.audio_recorder = AudioRecorder(
-                engine, settings.save_audio, source.rate, source.channels
-            )
+            listening = recorder = AudioRecorder(engine, settings.save_audio, source.rate, source.channels)
+            outputs.keep_sound(recorder)
         stopping = _Stopping()
         sinks = outputs.open(f"{source.name}{heard_as}", stopping.stop)
         upkeep = upkeep_sinks(
             engine,
             Facts(bundle, settings.model, f"{settings.decoder}{_of(heard_as)}", source.rate),
             lambda: outputs.counters(),  # noqa: PLW0108  whoever is asked changes once there is a session
-            outputs.faults,
+            outputs.losses,
+            outputs.traffic,
             checkpoint=settings.checkpoint,
             metrics=settings.metrics,
         )
@@ -78,31 +105,37 @@ def _live(settings: Settings) -> str:
         session = Session(source, listening, sinks)
         stopping.reach(session)
         outputs.counters = lambda: session.counters
-        outputs.losses_of_sound = lambda: losses_of_sound(session, source.rate)
-        with stop_on_signals(session):
+
+        def outcome() -> Outcome:
+            counters = session.counters
+            done = f"heard {counters.frames / source.rate:.1f} s, sent {counters.emissions} emissions"
+            return outputs.losses.outcome(done)
+
+        beginning = _begun(settings, source.name, outcome, lambda: session.counters.emissions)
+        with beginning, stop_on_signals(session):
             session.run()
-    counters = session.counters
-    lost = [*losses_of_sound(session, source.rate), *outputs.losses()]
-    return f"heard {counters.frames / source.rate:.1f} s, sent {counters.emissions} emissions, " + (
-        f"lost {', '.join(lost)}" if lost else "lost nothing"
-    )
+    return outcome()
 
 
-def _replay(settings: Settings) -> str:
+def _replay(settings: Settings) -> Outcome:
     from ..core.replay import Replay
     from ..core.session import Counters
 
-    with Notices() as notices, ExitStack() as stack:
+    with Notices(Repeats()) as notices, ExitStack() as stack:
         path = cast(Path, settings.input.name)
         player = Replay(path, settings.input.speed, loop=settings.input.loop)
         outputs = Outputs(settings, notices)
         stack.callback(outputs.close)
+        outputs.losses.watch("replay", lambda: player)
         sinks = outputs.open(f"replay of {path}", player.stop)
         outputs.counters = lambda: Counters(0, 0, 0, 0, emissions=player.sent, sink_faults=0)
-        with stop_on_signals(player):
-            sent = player.run(sinks)
-    lost = outputs.losses()
-    return f"sent {sent} emissions" + (f", lost {', '.join(lost)}" if lost else "")
+
+        def outcome() -> Outcome:
+            return outputs.losses.outcome(f"sent {player.sent} emissions")
+
+        with _begun(settings, str(path), outcome, lambda: player.sent), stop_on_signals(player):
+            player.run(sinks)
+    return outcome()
 
 
 def open_source(wanted: Input) -> "Source":
@@ -131,8 +164,8 @@ def _engine(settings: Settings, bundle: "Bundle", source: "Source", outputs: Out
         from ..listeners.adaptation import LAG, OnlineAdaptation
 
         lag = LAG if settings.lag is None else settings.lag
-        adaptation = outputs.adaptation = OnlineAdaptation(bundle, outputs.controls, lag=lag)
-        outputs.controls.hear_ratings(adaptation.rate)
+        adaptation = OnlineAdaptation(bundle, outputs.controls, lag=lag)
+        outputs.learn(adaptation)
         adaptation.load(MOST_LOADING)  # the rest of a grown store comes as it is read
         return Engine(bundle, source.rate, settings.decoder, adaptation, settings.policy), ""
     engine = _multichannel(settings, bundle, source)
@@ -190,17 +223,3 @@ class _Until:
 
     def close(self) -> None:
         """Nothing to release."""
-
-
-def losses_of_sound(session: "Session", rate: float) -> list[str]:
-    """What went wrong with the sound so far, in words; ``rate`` in samples per second."""
-    counters = session.counters
-    counts = [
-        (counters.dropped / rate, "s of sound"),
-        (counters.losses, "times the input"),
-        (counters.filled / rate, "s of it filled with silence"),
-        (counters.flags, "device faults"),
-        (counters.bad_samples, "samples that were no numbers"),
-        (counters.sink_faults, "times an output"),
-    ]
-    return [f"{count:.3g} {what}" for count, what in counts if count]

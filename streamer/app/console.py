@@ -28,9 +28,16 @@ def set_notice_format(notice_format: str) -> None:
         _output.formatter = _TEXT_FORMATTER
 
 
-def notify(text: str, level: int = logging.INFO) -> None:
-    """Write one line to stderr."""
-    _write(logging.makeLogRecord({"name": "valaro", "levelno": level, "levelname": logging.getLevelName(level)}), text)
+def notify(text: str, level: int = logging.INFO, **fields: object) -> None:
+    """Write one line to stderr; ``fields`` are of the object in JSON, and not of the text."""
+    head = {"name": "valaro", "levelno": level, "levelname": logging.getLevelName(level)}
+    _write(logging.makeLogRecord(head | fields), text)
+
+
+def log_event(text: str, event: str, **fields: Any) -> None:
+    """Write an object of its own, such as that of the start, if it is JSON; as text nothing is written."""
+    if _output.formatter is not _TEXT_FORMATTER:
+        notify(text, event=event, **fields)
 
 
 def _write(record: logging.LogRecord, text: str) -> None:

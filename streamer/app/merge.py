@@ -191,7 +191,8 @@ def _destinations(options: Options, config: "Config | None", *, demo: bool) -> t
 
     named = tuple(options.osc or ())
     of_file = () if config is None else config.osc
-    if demo and not named and not of_file:
+    wanted = not demo or bool(named or of_file)
+    if not wanted:
         named = (DEFAULT_OSC,)
     rate = options.osc_rate
     if rate is not None and not SLOWEST <= rate <= FASTEST:
@@ -212,7 +213,8 @@ def _destinations(options: Options, config: "Config | None", *, demo: bool) -> t
         for table in of_file
     ]
     found: list[OscDestination] = []
-    for each in (*destinations, *(OscDestination(to, not options.osc_messages, rate=rate) for to in named)):
+    by_option = [OscDestination(to, not options.osc_messages, rate=rate, wanted=wanted) for to in named]
+    for each in (*destinations, *by_option):
         if any(_says_all_of(each, other) for other in found):
             log.warning("OSC to %s is asked for twice: it is sent once", each.destination)
         else:

@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Protocol
 
 from ..core.controls import Controls
 from ..core.protocols import Sink
 from . import plugins
 from .isolation import IsolatedSink, Running, begin_together
+from .losses import Losses
 from .plugins import SINKS
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from ...models import Bundle
     from ..core.session import Counters
     from ..listeners.adaptation import OnlineAdaptation
     from ..midi.receiver import MidiIn
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ..osc.sink import Osc
     from ..sinks.audio_recorder import AudioRecorder
     from ..sinks.recorder import Recorder
-    from ..sinks.scheduler import OutputScheduler
     from ..sinks.terminal.sink import Terminal
     from .console import Notices
 
@@ -30,12 +30,29 @@ log = logging.getLogger(__name__)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
+# When each kind of part is closed: inputs first, for what they still take is kept by the ratings, which come last; the
+# outlet, which closes what it sends to once its thread has ended, before all that.
+_CLOSING = {"midi_in": 0, "osc_in": 0, "outlet": 1, "ratings": 3}
+_MIDDLE = 2
+
+
+class Closable(Protocol):
+    """A part; ``close`` may be called twice."""
+
+    def close(self) -> None:
+        """Flush and release."""
+        ...
+
 
 class Outputs:
     """The parts that the settings ask for.
 
-    ``counters`` and ``losses_of_sound`` are asked for the session's own numbers, ``bundle`` for what its decoders did;
-    ``audio_recorder`` and ``adaptation`` are closed with the rest. Whoever makes the session sets them.
+    Each is held by :meth:`hold`, which has it closed and what it loses told: there is no other way in.
+
+    Attributes
+    ----------
+    losses : all that they lose; whoever makes the session adds the session itself.
+    counters : asked for the session's own numbers; whoever makes the session sets it.
 
     Raises
     ------
@@ -46,23 +63,49 @@ class Outputs:
     def __init__(self, settings: Settings, notices: "Notices") -> None:
         self.controls = Controls(offset=settings.offset, listener=settings.listener)
         self.notices = notices
+        self.losses = Losses()
         self.counters: Callable[[], Counters | None] = lambda: None
-        self.losses_of_sound: Callable[[], list[str]] = list
-        self.bundle: Bundle | None = None
-        self.audio_recorder: AudioRecorder | None = None
-        self.adaptation: OnlineAdaptation | None = None
+        self.losses.watch("session", lambda: self.counters())  # noqa: PLW0108  whoever is asked changes
         self._settings = settings
-        self._oscs: list[tuple[Osc, float | None]] = [
-            (plugins.own(SINKS, "osc")(**destination.table()), destination.rate) for destination in settings.osc
-        ]
+        self._held: list[tuple[int, Closable]] = []  # with when it is closed, the lowest first
+        self._oscs: list[tuple[Osc, float | None]] = []
+        for destination in settings.osc:
+            osc: Osc = plugins.own(SINKS, "osc")(**destination.table())
+            self.hold("osc", osc, osc.destination, wanted=destination.wanted)
+            self._oscs.append((osc, destination.rate))
         self._plugins = [IsolatedSink(wanted.plugin, wanted.table, wanted.value) for wanted in settings.plugin_sinks]
+        for plugin in self._plugins:
+            self.hold("plugin", plugin, plugin.name)
         self._midi: Midi | None = None
         self._midi_in: MidiIn | None = None
         self._osc_in: OscIn | None = None
         self._query: OscQuery | None = None
         self._recorder: Recorder | None = None
-        self._scheduler: OutputScheduler | None = None
-        self._terminal: Terminal | None = None
+        self._audio_recorder: AudioRecorder | None = None
+        self._adaptation: OnlineAdaptation | None = None
+
+    def hold(self, part: str, held: "Closable", name: str = "", *, wanted: bool = True) -> None:
+        """Close it at the end, and tell what it loses meanwhile.
+
+        Parameters
+        ----------
+        part : its row of ``losses.ACCOUNTS``.
+        held : the part.
+        name, wanted : as of :meth:`.losses.Losses.watch`.
+        """
+        self.losses.watch(part, lambda: held, name, wanted=wanted)
+        self._held.append((_CLOSING.get(part, _MIDDLE), held))
+
+    def keep_sound(self, recorder: "AudioRecorder") -> None:
+        """The sound of the session is kept too."""
+        self._audio_recorder = recorder
+        self.hold("sound", recorder, str(recorder.path))
+
+    def learn(self, adaptation: "OnlineAdaptation") -> None:
+        """Ratings are learnt from and kept."""
+        self._adaptation = adaptation
+        self.controls.hear_ratings(adaptation.rate)
+        self.hold("ratings", adaptation)
 
     def open(self, title: str, stop: Callable[[], None]) -> list[Sink]:
         """Open all that the settings ask for, the recording and the screen last of all, when everything else works.
@@ -75,58 +118,35 @@ class Outputs:
         from ..sinks.scheduler import OutputScheduler
 
         settings = self._settings
-        self._midi = self._open_midi()
-        self._midi_in = self._open_midi_in()
-        self._osc_in = self._open_osc_in()
-        self._query = self._open_query()
+        as_emitted: list[Sink | None] = [self._open_midi()]
+        self._open_midi_in()
+        self._open_osc_in()
+        as_emitted.append(self._open_query())
         running = Running(settings, self.controls, self.numbers, self.status, stop)
         begin_together(self._plugins, running)
         if settings.record is not None:
             recorder: Recorder = plugins.own(SINKS, "record")(settings.record)
             self._recorder = recorder
+            self.hold("record", recorder, str(recorder.path))
             self.controls.hear_ratings(recorder.rate)
-        as_emitted: list[Sink | None] = [self._midi, self._query, self._recorder, *self._plugins]
-        self._scheduler = OutputScheduler(
+            as_emitted.append(recorder)
+        as_emitted += self._plugins
+        scheduler = OutputScheduler(
             [*self._oscs, *((sink, None) for sink in as_emitted if sink is not None)], self.controls
         )
+        self.hold("outlet", scheduler)
         if not settings.display:
-            return [self._scheduler]
+            return [scheduler]
         terminal: Terminal = plugins.own(SINKS, "terminal")(title, self.status, unread=stop)
-        self._terminal = terminal
+        self.hold("screen", terminal)
         self.notices.held = terminal.live
-        return [self._scheduler, terminal]
+        return [scheduler, terminal]
 
     def close(self) -> None:
         """Close all; the screen is given back."""
-        unscheduled = [] if self._scheduler is not None else [*self._destinations(), self._midi, self._query]
-        unscheduled += [] if self._scheduler is not None else self._plugins
-        inputs = (self._midi_in, self._osc_in)  # these first: what they still take is kept by the last one
-        kept = (self._scheduler, *unscheduled, self._terminal, self.audio_recorder, self.adaptation)
-        for part in (*inputs, *kept):
-            if part is not None:
-                part.close()
+        for _, held in sorted(self._held, key=lambda entry: entry[0]):  # in the order in which they were opened
+            held.close()
         self.notices.held = False
-
-    def losses(self) -> list[str]:
-        """What went wrong so far beside the sound, in words."""
-        counts = [
-            (0 if self._scheduler is None else self._scheduler.faults, "times an output"),
-            (0 if self._scheduler is None else self._scheduler.unsent, "emissions that were to go out later"),
-            (len(self._missing()), "decoders that could not be had"),
-            (self._decoder_faults(), "times a decoder"),
-            (sum(plugin.faults for plugin in self._plugins), "times a plugin"),
-            (sum(plugin.skipped for plugin in self._plugins), "emissions that a plugin did not take"),
-            (
-                0 if self._osc_in is None else self._osc_in.counters.refused,
-                "OSC messages that asked for what cannot be",
-            ),
-            (
-                0 if self._midi_in is None else self._midi_in.refused + self._midi_in.faults,
-                "ratings over MIDI that could not be taken",
-            ),
-            (0 if self.adaptation is None else self.adaptation.lost, "ratings that could not be kept"),
-        ]
-        return [f"{count} {what}" for count, what in counts if count]
 
     def status(self) -> list[str]:
         """Lines for the foot: where things go, what was lost, the newest notice, how to end."""
@@ -145,11 +165,12 @@ class Outputs:
         lines += [_with_faults(f"{plugin.name}: {plugin.state}", plugin.faults) for plugin in self._plugins]
         if self._recorder is not None:
             lines.append(_with_faults(f"recording {self._recorder.path}", self._recorder.faults))
-        if self.audio_recorder is not None:
-            failed = "  (failed)" if self.audio_recorder.failed else ""
-            lines.append(f"saving the sound to {self.audio_recorder.path}{failed}")
+        if self._audio_recorder is not None:
+            failed = "  (failed)" if self._audio_recorder.failed else ""
+            lines.append(f"saving the sound to {self._audio_recorder.path}{failed}")
         lines += [state] if (state := self._state()) else []
-        lines += [f"lost: {', '.join(lost)}"] if (lost := [*self.losses_of_sound(), *self.losses()]) else []
+        lines += [f"lost: {', '.join(lost)}"] if (lost := self.losses.lost()) else []
+        lines += [f"told: {', '.join(told)}"] if (told := self.losses.told()) else []
         lines += [self.notices.latest] if self.notices.latest else []
         return [*lines, "Ctrl-C ends"]
 
@@ -164,32 +185,19 @@ class Outputs:
             offset=controls.offset,
             time=0.0 if newest is None else newest.time,
             emissions=0 if counters is None else counters.emissions,
-            lost=0 if counters is None else counters.dropped,
-            faults=(0 if counters is None else counters.sink_faults + counters.flags) + sum(self.faults().values()),
+            lost=self.losses.total("frames"),
+            faults=self.losses.total("times"),
         )
 
-    def faults(self) -> dict[str, int]:
-        """Times that each kind of output failed so far."""
-        parts: dict[str, list[Any]] = {
-            "outlet": [self._scheduler],
-            "midi": [self._midi],
-            "record": [self._recorder],
-            "osc": self._destinations(),
-            "plugin": [*self._plugins],
-        }
-        faults = {kind: sum(part.faults for part in found if part is not None) for kind, found in parts.items()}
-        lost = 0 if self.adaptation is None else self.adaptation.lost
-        return faults | {"decoder": len(self._missing()) + self._decoder_faults(), "ratings": lost}
-
-    def _missing(self) -> dict[str, str]:
-        """Decoders that the bundle holds and that cannot be had here."""
-        return {} if self.bundle is None else self.bundle.missing
-
-    def _decoder_faults(self) -> int:
-        return 0 if self.bundle is None else self.bundle.decoder_faults
-
-    def _destinations(self) -> "list[Osc]":
-        return [osc for osc, _ in self._oscs]
+    def traffic(self) -> dict[str, dict[str, int]]:
+        """What came in, by kind and by what became of it: messages over OSC, and ratings."""
+        ratings = {"taken": self.controls.ratings}
+        if self._adaptation is not None:
+            ratings |= {"kept": self._adaptation.stored, "lost": self._adaptation.lost}
+        if self._osc_in is None:
+            return {"ratings": ratings}
+        counts = asdict(self._osc_in.counters)  # None where the system does not count
+        return {"osc_in_messages": {what: n for what, n in counts.items() if n is not None}, "ratings": ratings}
 
     def _state(self) -> str:
         controls = self.controls
@@ -201,22 +209,29 @@ class Outputs:
 
     def _open_midi(self) -> "Midi | None":
         wanted = self._settings.midi
-        return None if wanted is None else plugins.own(SINKS, "midi")(wanted.port, wanted.settings, wanted.virtual)
+        if wanted is None:
+            return None
+        midi: Midi = plugins.own(SINKS, "midi")(wanted.port, wanted.settings, wanted.virtual)
+        self._midi = midi
+        self.hold("midi", midi, midi.port_name)
+        return midi
 
-    def _open_midi_in(self) -> "MidiIn | None":
+    def _open_midi_in(self) -> None:
         wanted = self._settings.midi_in
-        if self.adaptation is None or wanted is None:
-            return None  # what learns nothing has no use for ratings
+        if self._adaptation is None or wanted is None:
+            return  # what learns nothing has no use for ratings
         from ..midi.receiver import MidiIn
 
-        return MidiIn(wanted.port, wanted.settings, self.controls, wanted.virtual)
+        self._midi_in = MidiIn(wanted.port, wanted.settings, self.controls, wanted.virtual)
+        self.hold("midi_in", self._midi_in)
 
-    def _open_osc_in(self) -> "OscIn | None":
+    def _open_osc_in(self) -> None:
         if self._settings.osc_in is None:
-            return None
+            return
         from ..osc.receiver import OscIn
 
-        return OscIn(self._settings.osc_in, self.controls, self.numbers)
+        self._osc_in = OscIn(self._settings.osc_in, self.controls, self.numbers)
+        self.hold("osc_in", self._osc_in)
 
     def _open_query(self) -> "OscQuery | None":
         wanted = self._settings.oscquery
@@ -234,6 +249,8 @@ class Outputs:
             osc_port=incoming,
             osc_host=None if self._osc_in is None else self._osc_in.host,
         )
+        self._query = query
+        self.hold("oscquery", query)
         log.info("OSCQuery on %s", query.url)  # where is not known before, when any free port was asked for
         return query
 

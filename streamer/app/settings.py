@@ -76,7 +76,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class OscDestination:
-    """One destination, as :class:`~valaro.streamer.osc.sink.Osc` takes it; ``rate`` in Hz of interpolated output."""
+    """One destination, as :class:`~valaro.streamer.osc.sink.Osc` takes it; ``rate`` in Hz of interpolated output.
+
+    ``wanted``: somebody named it; the demo's own choice is nobody's loss.
+    """
 
     destination: str
     bundle: bool = True
@@ -85,6 +88,7 @@ class OscDestination:
     rate: float | None = None
     maps: Callable[[], "Sequence[OscMapping]"] = tuple
     channel_maps: "Callable[[int], Sequence[OscMapping]] | None" = None
+    wanted: bool = True
 
     def table(self) -> dict[str, Any]:
         """The keywords of the sink, with maps of its own: each destination smooths for itself."""

@@ -110,7 +110,7 @@ def run(arguments: Sequence[str]) -> int:
     set_notice_format("text")
     try:
         result = app(with_plugin_options(arguments) or ["--help"], prog_name="valaro", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        return int(result) if isinstance(result, int) else 0
     except KeyboardInterrupt:
         return 130  # as the shell has it for Ctrl-C
     except SystemExit as end:

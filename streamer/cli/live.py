@@ -51,18 +51,17 @@ def demo(
     model: ModelOption = None,
     decoder: DecoderOption = None,
     no_display: NoDisplayOption = False,
-) -> None:
+) -> int:
     """Play the built-in four-mood piece through the whole chain: no hardware needed.
 
     The sound is not played aloud: the live heatmap shows what is heard, and --save-audio keeps it.
     OSC goes to 127.0.0.1:9000 unless --osc or --config says otherwise.
     """
     options = options_of(locals())
-    from ..app.application import run
-    from ..app.console import notify
+    from ..app.application import finished, run
     from ..app.merge import merge
 
-    notify(run(merge(options, demo=True)))
+    return finished(run(merge(options, demo=True)))
 
 
 def listen(
@@ -105,18 +104,18 @@ def listen(
     metrics: MetricsOption = None,
     log: LogOption = None,
     no_display: NoDisplayOption = False,
-) -> None:
+) -> int:
     """Track live music until Ctrl-C.
 
     In a terminal the live heatmap is shown; without one (a pipe, a log) each emission is a line of text.
     What an option leaves open, the config file says; --osc adds to the file's destinations.
     """
     options = options_of(locals())
-    from ..app.application import run
-    from ..app.console import notify, set_notice_format
+    from ..app.application import finished, run
+    from ..app.console import set_notice_format
     from ..app.merge import merge
 
     set_notice_format(log or "text")  # faults of the config are reported in this format too
     settings = merge(options)
     set_notice_format(settings.log)
-    notify(run(settings))
+    return finished(run(settings))

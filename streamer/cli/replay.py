@@ -42,15 +42,14 @@ def replay(
     sink: SinkOption = None,
     offset: OffsetOption = None,
     no_display: NoDisplayOption = False,
-) -> None:
+) -> int:
     """Send a recorded show again, at its own pace, to build the visuals without the band.
 
     No sound and no audio hardware are needed. /valaro/time is the show's; with --loop it starts again each time.
     """
     arguments = locals()
     options = options_of(arguments | {"replay": arguments.pop("file")})
-    from ..app.application import run
-    from ..app.console import notify
+    from ..app.application import finished, run
     from ..app.merge import merge
 
-    notify(run(merge(options)))
+    return finished(run(merge(options)))

@@ -118,7 +118,7 @@ class Heartbeat:
         counters, resident = self._counters(), resident_bytes()
         numbers = {} if counters is None else asdict(counters)
         faults = {kind: count for kind, count in self._faults().items() if count}
-        parts = [f"{name.replace('_', ' ')} {value:.10g}" for name, value in numbers.items()]
+        parts = [f"{name.replace('_', ' ')} {value}" for name, value in numbers.items()]
         parts += [f"{kind} faults {count}" for kind, count in faults.items()]
         parts += [] if resident is None else [f"{resident / 1e6:.0f} MB resident"]
         hours = (now - self._began) / HOUR

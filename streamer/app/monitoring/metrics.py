@@ -14,10 +14,11 @@ from typing import Protocol
 
 from ..._util.address import parse_listening
 from ..._util.files import AtomicFile, reason
-from ..._util.process import resident_bytes
+from ..._util.process import open_files, resident_bytes
 from ...core.affect import ACTIVITIES, Affect
 from ...core.session import Counters
 from ...errors import InputError
+from ..losses import Losses
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ _COUNTERS = {
     "bad_samples": ("bad_samples_total", "Samples that were no numbers, or far over full scale."),
     "losses": ("input_losses_total", "Times that the audio input was lost."),
     "filled": ("input_filled_frames_total", "Frames of silence that stood in for a lost input."),
+}
+_TRAFFIC = {
+    "osc_in_messages": "Messages that came in over OSC, by what became of them; `messages` is all that were read.",
+    "ratings": "Ratings by listeners: taken, and of these kept on disk or lost.",
 }
 _GAUGES = {
     "valence": "Mean valence, -1 to 1.",
@@ -67,7 +72,11 @@ class Page:
 
 
 class _Exporter(Protocol):
-    where: str
+    @property
+    def where(self) -> str: ...
+
+    @property
+    def faults(self) -> int: ...
 
     def close(self) -> None: ...
 
@@ -80,9 +89,14 @@ class Metrics:
     target : ``[HOST:]PORT`` for ``GET /metrics``, this machine's own by default, or a file that ends in ``.prom``,
         written every 15 s and removed at the end.
     counters : returns the session's counters, None before it begins; called from another thread for each page.
-    faults : returns how often each kind of output failed; called likewise.
+    losses : all that may be lost; asked likewise.
     facts : the labels of ``valaro_build_info``.
     rate : frames a second of the input, to give the time without input in seconds.
+    traffic : returns what came in, by kind and by what became of it; called likewise.
+
+    Attributes
+    ----------
+    faults : how many times the file could not be written.
 
     Raises
     ------
@@ -96,12 +110,14 @@ class Metrics:
         self,
         target: str,
         counters: Callable[[], Counters | None],
-        faults: Callable[[], Mapping[str, int]] = dict,
+        losses: Losses | None = None,
         facts: Mapping[str, str] | None = None,
         rate: float | None = None,
+        traffic: Callable[[], Mapping[str, Mapping[str, int]]] = dict,
     ) -> None:
         self._counters = counters
-        self._faults = faults
+        self._losses = Losses() if losses is None else losses
+        self._traffic = traffic
         self._facts = dict(facts or {})
         self._rate = rate
         self._began = time.monotonic()
@@ -116,13 +132,18 @@ class Metrics:
             self._exporter = MetricsServer(*parsed, self.text)
 
     @property
+    def faults(self) -> int:
+        """How many times the file could not be written."""
+        return self._exporter.faults
+
+    @property
     def where(self) -> str:
         """The address to scrape, or the file."""
         return self._exporter.where
 
     def send(self, affect: Affect) -> None:
         """Keep the newest emission of each channel."""
-        self._newest[affect.channel] = affect, time.monotonic()
+        self._newest[affect.channel] = affect, time.time()
 
     def close(self) -> None:
         """End the server or the writing; may be called twice."""
@@ -136,14 +157,18 @@ class Metrics:
         page.add("valaro_uptime_seconds", "gauge", "Seconds since the start, by a clock that nobody sets.", up)
         if counters is not None:
             _add_counters(page, counters, self._rate)
-        for kind, count in self._faults().items():
-            page.add("valaro_sink_faults_total", "counter", "Times that an output failed.", count, {"sink": kind})
+        _add_losses(page, self._losses)
+        for kind, counts in self._traffic().items():
+            for outcome, count in counts.items():
+                page.add(f"valaro_{kind}_total", "counter", _TRAFFIC[kind], count, {"outcome": outcome})
         for channel, (affect, came) in self._newest.copy().items():
-            _add_gauges(page, affect, now - came, {} if channel is None else {"channel": str(channel)})
+            _add_gauges(page, affect, came, {} if channel is None else {"channel": str(channel)})
         page.add("process_cpu_seconds_total", "counter", "Processor time used, in seconds.", time.process_time())
         page.add("process_start_time_seconds", "gauge", "When it began, s since 1970.", self._start(up))
         if (resident := resident_bytes()) is not None:
             page.add("process_resident_memory_bytes", "gauge", "Resident memory, in bytes.", resident)
+        if (opened := open_files()) is not None:
+            page.add("process_open_fds", "gauge", "Open files and sockets.", opened)
         return str(page)
 
     def _start(self, up: float) -> float:
@@ -169,11 +194,24 @@ def _add_counters(page: Page, counters: Counters, rate: float | None) -> None:
     if rate is not None:
         lost = counters.filled / rate
         page.add("valaro_input_lost_seconds_total", "counter", "Seconds without the audio input.", lost)
-    session = {"sink": "session"}
-    page.add("valaro_sink_faults_total", "counter", "Times that an output failed.", counters.sink_faults, session)
 
 
-def _add_gauges(page: Page, affect: Affect, age: float, labels: dict[str, str]) -> None:
+def _add_losses(page: Page, losses: Losses) -> None:
+    """Each count by part, by what it counts and by destination or file: as many as the configuration names."""
+    gone = "What is gone, in times, or in frames of sound (see unit); the closing line says the same."
+    told = "What was refused or overtaken, and is no loss."
+    for loss in losses.all():
+        labels = {"part": loss.part, "what": loss.field.rpartition(".")[2], "name": loss.name}
+        if loss.lost:
+            page.add("valaro_lost_total", "counter", gone, loss.count, labels | {"unit": loss.unit})
+        else:
+            page.add("valaro_told_total", "counter", told, loss.count, labels)
+    for part, count in losses.by_part().items():
+        help_text = "Times that a part of this kind failed."
+        page.add("valaro_sink_faults_total", "counter", help_text, count, {"sink": part})
+
+
+def _add_gauges(page: Page, affect: Affect, came: float, labels: dict[str, str]) -> None:
     for name, help_text in _GAUGES.items():
         page.add(f"valaro_{name}", "gauge", help_text, getattr(affect, name), labels)
     for activity in ACTIVITIES:
@@ -183,7 +221,9 @@ def _add_gauges(page: Page, affect: Affect, age: float, labels: dict[str, str]) 
         )
     lost = int(affect.activity == "lost")
     page.add("valaro_input_lost", "gauge", "1 while the audio input is lost and looked for.", lost, labels)
-    page.add("valaro_last_emission_age_seconds", "gauge", "Seconds since the last emission.", age, labels)
+    page.add(
+        "valaro_last_emission_timestamp_seconds", "gauge", "When the last emission was, s since 1970.", came, labels
+    )
 
 
 def _escaped(text: str) -> str:
@@ -195,6 +235,7 @@ class _Textfile:
 
     def __init__(self, path: Path, text: Callable[[], str]) -> None:
         self.where = str(path)
+        self.faults = 0
         self._file = AtomicFile(path, durable=False)  # numbers from before a power failure are of no use
         self._text = text
         self._closed = threading.Event()
@@ -217,6 +258,7 @@ class _Textfile:
                 self._file.write(self._text().encode())
                 failing = False
             except OSError as fault:
+                self.faults += 1
                 if not failing:
                     log.warning("metrics to %s: %s; tried again every %g s", self.where, reason(fault), WRITE_INTERVAL)
                 failing = True

@@ -1,6 +1,6 @@
 """The monitoring sinks of a session: checkpoint, heartbeat, metrics, systemd's watchdog."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ....models import Bundle
     from ...core.protocols import Resumable, Sink
     from ...core.session import Counters
+    from ..losses import Losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ def upkeep_sinks(
     engine: "Resumable",
     facts: Facts,
     counters: "Callable[[], Counters | None]",
-    faults: Callable[[], dict[str, int]],
+    losses: "Losses",
+    traffic: Callable[[], Mapping[str, Mapping[str, int]]] = dict,
     *,
     checkpoint: Path | None = None,
     metrics: str | None = None,
@@ -45,7 +47,8 @@ def upkeep_sinks(
     engine : it has not heard anything yet.
     facts : what the engine was made from.
     counters : returns the session's counters; None before it begins.
-    faults : returns how often each kind of output failed.
+    losses : all that may be lost; what is written here is added.
+    traffic : returns what came in, by kind and by what became of it.
     checkpoint : the file of the checkpoint; None: none is written.
     metrics : the target of the metrics; None: there are none.
     """
@@ -54,19 +57,20 @@ def upkeep_sinks(
     from .systemd import Watchdog
 
     digest = bundle_digest(facts.path)
-    all_faults = faults
     sinks: list[Sink] = []
     if checkpoint is not None:
         checkpoint_sink = Checkpoint(checkpoint, engine, digest, facts.decoder)
         checkpoint_sink.resume()
         sinks.append(checkpoint_sink)
-        all_faults = lambda: faults() | {"checkpoint": checkpoint_sink.faults}  # noqa: E731
-    sinks.append(Heartbeat(counters, all_faults))
+        losses.watch("checkpoint", lambda: checkpoint_sink, str(checkpoint))
+    sinks.append(Heartbeat(counters, losses.by_part))
     if metrics is not None:
         from ..._util.process import version
         from .metrics import Metrics
 
         provider = "none" if facts.bundle.lstm is None else facts.bundle.lstm.provider
         labels = {"version": version(), "bundle": digest[:12], "decoder": facts.decoder, "provider": provider}
-        sinks.append(Metrics(metrics, counters, all_faults, labels, facts.rate))
+        metrics_sink = Metrics(metrics, counters, losses, labels, facts.rate, traffic)
+        losses.watch("metrics", lambda: metrics_sink, metrics)
+        sinks.append(metrics_sink)
     return [*sinks, Watchdog()]  # last: it says that all others took the emission

@@ -82,6 +82,7 @@ class OscQuery:
         self._name = name
         self._osc = None if osc_host in ("0.0.0.0", "::") else osc_host, osc_port
         self._closed = False
+        self.failed = False  # it ended by itself
         started: Future[Server] = Future()
         self._thread = threading.Thread(
             target=self._run, args=(listening, started), name=f"OSCQuery {self.port}", daemon=True
@@ -124,7 +125,7 @@ class OscQuery:
             if not started.done():
                 started.set_exception(fault)
                 return
-            self._server.faults += 1
+            self.failed = True
             log.warning("OSCQuery ended: %s: %s", type(fault).__name__, fault)
         finally:
             for each in listening:

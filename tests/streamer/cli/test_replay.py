@@ -58,7 +58,7 @@ def one_line(text: str) -> str:
 def test_a_show_is_sent_again_to_the_end(recording: Path, receiver: socket.socket) -> None:
     command = [*COMMAND, str(recording), "--speed", "1000", *osc(receiver)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert (done.returncode, one_line(done.stderr)) == (0, "valaro: sent 5 emissions\n")
+    assert (done.returncode, one_line(done.stderr)) == (0, "valaro: sent 5 emissions, lost nothing\n")
     assert len(done.stdout.splitlines()) == 5
     for k in range(1, 6):
         messages = bundle(receiver)
@@ -98,18 +98,28 @@ def test_a_recording_that_a_crash_cut_off_plays_without_its_last_line(recording:
     command = [*COMMAND, str(recording), "--speed", "1000", "--no-display", *osc(receiver)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     cut, summary = done.stderr.splitlines()
-    assert (done.returncode, summary) == (0, "valaro: sent 4 emissions")
-    assert cut == f"valaro: {recording}, line 5 was cut off as it was written: left out"
+    assert done.returncode == 3
+    assert summary == "valaro: sent 4 emissions, lost 1 lines of the recording that are no records"
+    assert cut == f"valaro: {recording}, line 5: not a record that Valaro wrote: passed over"
     assert [bundle(receiver)["/valaro/time"] for _ in range(4)] == [[0.5], [1.0], [1.5], [2.0]]
 
 
-def test_a_bad_line_ends_it_with_its_number(recording: Path, capsys: Captured) -> None:
+def test_a_bad_line_is_told_and_the_show_goes_on(recording: Path, capsys: Captured) -> None:
+    """A day that was cut off by a crash, and the next day recorded after it."""
     lines = recording.read_text().splitlines()
-    recording.write_text("\n".join([*lines[:2], "scribble", *lines[2:]]) + "\n")
-    assert run(["replay", str(recording), "--speed", "1000"]) == 2
+    recording.write_text("\n".join([*lines[:2], lines[2][:300] + lines[0], *lines[1:]]) + "\n")
+    assert run(["replay", str(recording), "--speed", "1000"]) == 3
     captured = capsys.readouterr()
-    assert f"{recording}, line 3" in one_line(captured.err)
-    assert len(captured.out.splitlines()) == 2
+    told, summary = captured.err.splitlines()
+    assert told == f"valaro: {recording}, line 3: not a record that Valaro wrote: passed over"
+    assert summary == "valaro: sent 6 emissions, lost 1 lines of the recording that are no records"
+    assert len(captured.out.splitlines()) == 6
+
+
+def test_a_recording_without_any_record_is_bad_input(recording: Path, capsys: Captured) -> None:
+    recording.write_text("scribble\n" * 3)
+    assert run(["replay", str(recording)]) == 2
+    assert f"{recording}, line 1: not a record that Valaro wrote" in one_line(capsys.readouterr().err)
 
 
 def test_the_config_that_a_show_was_recorded_with_plays_it_again(
@@ -119,14 +129,14 @@ def test_the_config_that_a_show_was_recorded_with_plays_it_again(
     config = recording.with_name("show.toml")
     config.write_text(f'record = "{recording.name}"\n[[osc]]\nto = "127.0.0.1:{receiver.getsockname()[1]}"\n')
     assert run(["replay", str(recording), "--speed", "1000", "--no-display", "--config", str(config)]) == 0
-    assert one_line(capsys.readouterr().err) == "valaro: sent 5 emissions\n"
+    assert one_line(capsys.readouterr().err) == "valaro: sent 5 emissions, lost nothing\n"
     assert [bundle(receiver)["/valaro/time"] for _ in range(5)] == [[0.5], [1.0], [1.5], [2.0], [2.5]]
     assert recording.read_bytes() == before
 
 
 def test_what_was_still_to_go_out_later_is_told(recording: Path, receiver: socket.socket, capsys: Captured) -> None:
     command = ["replay", str(recording), "--speed", "1000", "--no-display", "--offset", "30", *osc(receiver)]
-    assert run(command) == 0
+    assert run(command) == 3
     stderr = one_line(capsys.readouterr().err)
     assert stderr == "valaro: sent 5 emissions, lost 5 emissions that were to go out later\n"
 

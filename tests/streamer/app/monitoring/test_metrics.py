@@ -9,14 +9,17 @@ import time
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from valaro.streamer.app.losses import Losses
 from valaro.streamer.app.monitoring import metrics_server
 from valaro.streamer.app.monitoring.metrics import Metrics, Page, parse_target
 from valaro.streamer.core.affect import ACTIVITIES
 from valaro.streamer.core.session import Session
 from valaro.streamer.errors import InputError, SinkError
+from valaro.streamer.osc.receiver import OscInCounters
 
 from ...fakes import Collect, CountingEngine, Endless, FullDisk, neutral
 from ...oscdump import wait_for
@@ -56,7 +59,13 @@ def test_what_a_session_did_is_served_as_prometheus_reads_it() -> None:
     port, sink = free_tcp_port(), Collect()
     session = Session(Endless(burst=100_000), CountingEngine(), [sink, FullDisk()])
     facts = {"version": "1.0", "bundle": "abc", "decoder": 'fus"ion\\\n', "provider": "CPU"}
-    metrics = Metrics(str(port), lambda: session.counters, lambda: {"osc": 3, "midi": 0}, facts, 24_000)
+    losses = Losses(24_000)
+    losses.watch("session", lambda: session.counters)
+    losses.watch("osc", lambda: SimpleNamespace(faults=3), "10.0.0.1:9000")
+    losses.watch("osc", lambda: SimpleNamespace(faults=0), "10.0.0.2:9000")
+    losses.watch("osc_in", lambda: SimpleNamespace(counters=OscInCounters(refused=4)))
+    traffic = {"osc_in_messages": {"obeyed": 5, "refused": 4}, "ratings": {"taken": 2, "kept": 1, "lost": 1}}
+    metrics = Metrics(str(port), lambda: session.counters, losses, facts, 24_000, lambda: traffic)
     assert metrics.where == f"http://127.0.0.1:{port}/metrics"
     with session:
         wait_for(lambda: len(sink.affects) >= 2)
@@ -78,16 +87,23 @@ def test_what_a_session_did_is_served_as_prometheus_reads_it() -> None:
     assert plain["valaro_input_lost_seconds_total"] == counters.filled / 24_000
     assert (plain["valaro_valence"], plain["valaro_arousal"]) == (-0.125, 0.5)
     assert (plain["valaro_confidence"], plain["valaro_level"], plain["valaro_input_lost"]) == (0.75, 0.25, 1.0)
-    assert 0.0 <= plain["valaro_last_emission_age_seconds"] < plain["valaro_uptime_seconds"]
+    assert plain["valaro_last_emission_timestamp_seconds"] == pytest.approx(time.time(), abs=600)
+    assert 3 < plain["process_open_fds"] < 100_000
     assert plain["process_start_time_seconds"] == pytest.approx(time.time(), abs=600)
     assert plain["process_cpu_seconds_total"] > 0
     assert plain["process_resident_memory_bytes"] > 10_000_000
     faults = {labels: value for (name, labels), value in samples.items() if name == "valaro_sink_faults_total"}
-    assert faults == {
-        (("sink", "session"),): counters.sink_faults,
-        (("sink", "osc"),): 3.0,
-        (("sink", "midi"),): 0.0,
-    }
+    assert faults == {(("sink", "session"),): counters.sink_faults, (("sink", "osc"),): 3.0, (("sink", "osc_in"),): 0.0}
+
+    def lost(part: str, what: str, name: str = "", unit: str = "times") -> float:
+        return samples["valaro_lost_total", (("name", name), ("part", part), ("unit", unit), ("what", what))]
+
+    assert [lost("osc", "faults", f"10.0.0.{each}:9000") for each in (1, 2)] == [3.0, 0.0]
+    assert lost("session", "dropped", unit="frames") == counters.dropped
+    assert samples["valaro_told_total", (("name", ""), ("part", "osc_in"), ("what", "refused"))] == 4.0
+    assert samples["valaro_osc_in_messages_total", (("outcome", "obeyed"),)] == 5.0
+    assert samples["valaro_ratings_total", (("outcome", "kept"),)] == 1.0
+    assert samples["valaro_ratings_total", (("outcome", "lost"),)] == 1.0
     hot = {labels[0][1]: value for (name, labels), value in samples.items() if name == "valaro_activity"}
     assert hot == {activity: float(activity == "lost") for activity in ACTIVITIES}
     assert samples["valaro_build_info", tuple(sorted(facts.items()))] == 1.0
@@ -99,7 +115,7 @@ def test_before_the_first_emission_there_is_nothing_felt() -> None:
     names = {name for name, _ in parsed(get(port)[2])}
     metrics.close()
     assert "valaro_valence" not in names
-    assert "valaro_last_emission_age_seconds" not in names
+    assert "valaro_last_emission_timestamp_seconds" not in names
     assert {"valaro_build_info", "valaro_uptime_seconds", "process_cpu_seconds_total"} <= names
 
 
@@ -297,6 +313,7 @@ def test_a_file_that_cannot_be_written_is_told_once(
     wait_for(lambda: bool(caplog.records))
     time.sleep(0.1)
     metrics.close()
+    assert metrics.faults > 0
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "no such file or directory" in caplog.records[0].getMessage()
 

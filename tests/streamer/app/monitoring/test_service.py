@@ -21,6 +21,7 @@ import soundfile
 from prometheus_client.parser import text_string_to_metric_families
 from valaro.streamer.app.config.schema import load_config
 from valaro.streamer.cli import run
+from valaro.streamer.errors import ExitCode
 from valaro.streamer.sources.demo import demo_piece
 
 from ....models.synthetic_bundle import full_bundle
@@ -117,7 +118,14 @@ def test_it_tells_how_it_is_and_goes_on_where_it_was_when_it_is_killed(tmp_path:
         records = service.log()
     assert {"time", "level", "logger", "message"} <= set(records[0])
     assert any(record["message"].startswith("going on from the checkpoint") for record in records)
+    starts = [record for record in records if record.get("event") == "start"]
+    assert [(record["input"], Path(record["source"]).name) for record in starts] == [("file", "song.wav")]
     assert records[-1]["message"].endswith("lost nothing")
+    assert {key: records[-1][key] for key in ("event", "exit_code", "lost")} == {
+        "event": "stop",
+        "exit_code": 0,
+        "lost": {},
+    }
     assert not (tmp_path / "v.prom").exists()
     (prior, *_), (first, *_) = heatmaps(tmp_path / "one.jsonl"), heatmaps(tmp_path / "two.jsonl")
     assert np.abs(first - prior).sum() > 0.1
@@ -157,7 +165,7 @@ def test_a_unit_starts_a_command_that_there_is(name: str, capsys: pytest.Capture
     known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
     assert {option for option in options if option.startswith("--")} <= known
     assert (unit["Service"]["Type"], unit["Service"]["Restart"]) == ("notify", "always")
-    assert unit["Service"]["SuccessExitStatus"] == str(128 + signal.SIGTERM)  # when it is stopped while it starts
+    assert unit["Service"]["SuccessExitStatus"] == f"{128 + signal.SIGTERM} {ExitCode.LOST}"  # both are no failures
     assert "MemoryDenyWriteExecute" not in unit["Service"]  # the kernels could not be compiled
     assert "PrivateDevices" not in unit["Service"]  # there would be no sound card
 

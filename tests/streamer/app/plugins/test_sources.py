@@ -62,7 +62,7 @@ def test_silence_stands_in_for_a_source_that_stalls(
     (tmp_path / "show.toml").write_text("[sources.noise]\nblocks = 30\npause = 4.0\n")
     code, sent = listening(bundle, receiver, "--source", "noise", "--config", str(tmp_path / "show.toml"))
     told = capsys.readouterr().err
-    assert code == 0
+    assert code == 3
     assert sent == [number / 2 for number in range(1, len(sent) + 1)]
     assert len(sent) >= 6  # 0.6 s of noise, and most of the four seconds in which it stalls
     assert "the source noise sends nothing: silence stands in (loss 1)" in told
