@@ -1,6 +1,5 @@
 """The faults of a config file, as one line with the file, the line and the key that its author wrote."""
 
-import contextlib
 import json
 import re
 import tomllib
@@ -13,12 +12,12 @@ from pydantic_core import ErrorDetails
 
 from ...errors import InputError
 from ...sinks.expressions import did_you_mean
+from . import presets
+from .syntax import syntax_fault
 from .toml_lines import key_lines
 
 MAX_BYTES = 256 * 1024  # bytes of a config: a map of every cell, for ten destinations
 MAX_DOTS = 500  # in a line: for a key a.a.a... of n parts tomllib takes memory and time as n squared
-MAX_ATTEMPTS = 1000  # lines above the end to search for an open quote: the text is parsed for each
-MAX_PARSED = 4_000_000  # characters to parse for it: about a second
 MAX_MESSAGE = 500  # characters of a message
 
 Loc = tuple[str | int, ...]
@@ -34,13 +33,7 @@ _KINDS = {
     "model_type": "must be a table",
     "dict_type": "must be a table",
 }
-# The messages of tomllib, and plainer ones.
-_SYNTAX = {
-    "Invalid value": 'a value that cannot be read: text stands in "quotes", and truth is true or false',
-    "Unescaped '\\' in a string": "a lone \\ in text: write paths with / or in 'single quotes'",
-    "Cannot overwrite a value": "a key or table that is there already",
-    "Cannot declare": "a table that is there already; of [[double brackets]] there may be several",
-}
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 class Misplaced(ValueError):  # noqa: N818  caught by refusal()
@@ -57,7 +50,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        raise _fault(path, None, "there is no such file") from error
+        raise _fault(path, None, f"there is no such file{_meant_file(path)}") from error
     except IsADirectoryError as error:
         raise _fault(path, None, "is a folder: name the config file in it") from error
     except OSError as error:
@@ -77,11 +70,20 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _syntax_fault(path, text, str(error)) from error
+        raise _fault(path, *syntax_fault(text, str(error))) from error
     except RecursionError as error:
         raise _fault(path, None, "is nested too deeply") from error
     except ValueError as error:  # Python reads whole numbers of at most some thousand digits
         raise _fault(path, None, "holds a number that is too long") from error
+
+
+def _meant_file(path: Path) -> str:
+    """What the name of a file that is not there may stand for: a preset, or a file without its ending."""
+    written = Path(f"{path}.toml")
+    if path.name and written.is_file():
+        return f": did you mean {written}?"
+    name = path.name.removesuffix(".toml")
+    return f"; `valaro presets write {name}` makes {name}.toml" if name in presets.names() else ""
 
 
 def refusal(path: Path, text: str, invalid: ValidationError, tables: Tables) -> InputError:
@@ -124,7 +126,10 @@ def _explain(error: ErrorDetails, tables: Tables) -> tuple[Loc, str]:
         if isinstance(cause, Misplaced):
             return (*loc, cause.key), str(cause)
         return loc, str(cause)
-    return loc, f"{_KINDS.get(kind, error['msg'])}, not {as_toml(value)}"
+    wanted = _KINDS.get(kind, error["msg"])
+    if isinstance(value, str) and kind in {"int_type", "float_type"} and _DECIMAL_COMMA.fullmatch(value.strip()):
+        wanted += " with a point and no quotes"
+    return loc, f"{wanted}, not {as_toml(value)}"
 
 
 def _unknown(path: tuple[str, ...], tables: Tables) -> str:
@@ -153,28 +158,6 @@ def _line(lines: Mapping[Loc, int], loc: Loc) -> int:
     while loc and loc not in lines:
         loc = loc[:-1]
     return lines.get(loc, 1)
-
-
-def _syntax_fault(path: Path, text: str, message: str) -> InputError:
-    what, _, position = message.rpartition(" (at ")
-    match = re.match(r"line (\d+)", position)
-    # The only other position is "end of document", even where the open quote or bracket is far above it.
-    line = int(match[1]) if match else _unfinished(text)
-    plain = next((plain for start, plain in _SYNTAX.items() if what.startswith(start)), None)
-    if not match and not what.startswith("Cannot"):
-        plain = "what begins here is not finished: is a quote, a bracket or the value missing?"
-    return _fault(path, line, f"not TOML: {plain or what[:1].lower() + what[1:]}")
-
-
-def _unfinished(text: str) -> int:
-    """The line after the longest beginning of the text that is valid TOML."""
-    lines = text.rstrip().split("\n")
-    attempts = min(MAX_ATTEMPTS, MAX_PARSED // len(text))
-    for whole in range(len(lines) - 1, max(len(lines) - attempts, 0), -1):
-        with contextlib.suppress(ValueError):
-            tomllib.loads("\n".join(lines[:whole]))
-            return whole + 1
-    return 1 if len(lines) <= attempts else len(lines)
 
 
 def _fault(path: Path, line: int | None, what: str) -> InputError:

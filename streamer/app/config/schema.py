@@ -29,6 +29,7 @@ from ...sinks.mapping import Mapped, check_address, check_curve, check_range, ch
 from ..monitoring.metrics import parse_target
 from ..plugins import SINKS, VALUE, by_name
 from .errors import Misplaced, as_toml, read_toml, refusal
+from .syntax import PATHS
 
 CHANNEL = "{channel}"  # in the address of a map: the number of a channel that is tracked separately
 
@@ -110,6 +111,8 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
     """Resolve a path from the config's own folder, so that both can be moved together."""
     if not path.name:
         raise ValueError("must be the name of a file")
+    if any(letter < " " for letter in str(path)):  # "C:\\new" holds a line feed
+        raise ValueError(f"has a \\ in quotes that stands for no letter, as \\n and \\t do: {PATHS}")
     folder: Path = (info.context or {}).get("folder", Path())
     try:
         return folder / path.expanduser()

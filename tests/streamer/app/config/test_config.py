@@ -308,6 +308,30 @@ MAP = OSC + '[[osc.map]]\nfrom = "q1"\nto = "/a"\n'  # six lines
         # no TOML
         ("[midi]\nport = IAC", 'line 2: not TOML: a value that cannot be read: text stands in "quotes"'),
         ('model = "C:\\shows"', "line 1: not TOML: a lone \\ in text: write paths with /"),
+        (
+            r'record = "C:\users\x.jsonl"',
+            "line 1: not TOML: a lone \\ in text: write paths with / or in 'single quotes'",
+        ),
+        (
+            r'record = "C:\U0001\x.jsonl"',
+            "line 1: not TOML: a lone \\ in text: write paths with / or in 'single quotes'",
+        ),
+        (r"record = C:\x.jsonl", "line 1: not TOML: a lone \\ in text: write paths with / or in 'single quotes'"),
+        (r'record = "C:\x\"', "line 1: not TOML: a lone \\ in text: write paths with / or in 'single quotes'"),
+        (r'record = "C:\new\train.jsonl"', "line 1: record: has a \\ in quotes that stands for no letter"),
+        ("[[osc]]\nto = 'a:1'\nrate = 59,94", "line 3: not TOML: a number has a point, not a comma: write 59.94"),
+        ("offset = -0,5  # s", "line 1: not TOML: a number has a point, not a comma: write -0.5"),
+        ("offset = '0,5'", 'line 1: offset: must be a number with a point and no quotes, not "0,5"'),
+        (
+            "osc = 127.0.0.1:9000",
+            'line 1: not TOML: an address is text, of a table: write [[osc]], and below it to = "127',
+        ),
+        ("[[osc]]\nto = 127.0.0.1:9000", 'line 2: not TOML: an address is text: write "127.0.0.1:9000", in quotes'),
+        ("[[osc]]\nto = localhost:9000", 'line 2: not TOML: an address is text: write "localhost:9000", in quotes'),
+        ("[[osc]]\nto = [::1]:9000 # pc", 'line 2: not TOML: an address is text: write "[::1]:9000", in quotes'),
+        ("[oscquery]\nhost = 10.0.0.1", 'line 2: not TOML: an address is text: write "10.0.0.1", in quotes'),
+        ("metrics = :9100", 'line 1: not TOML: an address is text: write ":9100", in quotes'),
+        ("device = “Scarlett”", 'line 1: not TOML: text stands in straight "quotes"'),
         ("offset = 1\noffset = 2", "line 2: not TOML: a key or table that is there already"),
         ("[midi]\n\n[midi]", "line 3: not TOML: a table that is there already"),
         ("[midi\nchannel = 1", "line 1: not TOML: "),
@@ -359,6 +383,18 @@ def test_no_file_a_folder_and_no_name(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=says) as error:
             load_config(path)
         assert str(error.value).isprintable()
+
+
+def test_the_name_of_a_preset_and_a_name_without_its_ending_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("resolume", "resolume.toml", "shows/resolume"):
+        with pytest.raises(InputError, match=r"no such file; `valaro presets write resolume` makes resolume\.toml"):
+            load_config(Path(name))
+    Path("resolume.toml").touch()
+    with pytest.raises(InputError, match=r"^resolume: there is no such file: did you mean resolume\.toml\?"):
+        load_config(Path("resolume"))
 
 
 def paths_in(value: Any, path: tuple[str | int, ...] = ()) -> set[tuple[str | int, ...]]:
