@@ -2,6 +2,7 @@
 
 import math
 import select
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +46,8 @@ _EASE = 0.2  # seconds in which the picture covers 63 % of the way to a new emis
 _FLOOR = 0.06  # brightness of an empty cell, so that the plane stands out from a black terminal
 _TRAIL = 12  # emissions: the mean's last six seconds
 _PANEL = 38  # columns of the gauges beside the map
+_TIME = 9  # columns of a plain line's time
+_MOODS = tuple(name.partition(" ")[0] for name in QUADRANT_NAMES)
 
 
 class Terminal:
@@ -66,7 +69,10 @@ class Terminal:
         console: Console | None = None,
     ) -> None:
         self._unread = unread
-        self._console = console or Console(highlight=False)
+        # Asked of the file, not of rich, for which FORCE_COLOR makes any pipe a terminal.
+        self._console = console or Console(
+            highlight=False, force_terminal=None if _is_a_terminal(sys.stdout) else False
+        )
         self._picture = Picture(title, status)
         self._live: Live | None = None
         self._closed = False
@@ -113,6 +119,13 @@ class Terminal:
             live.stop()
 
 
+def _is_a_terminal(file: IO[str]) -> bool:
+    try:
+        return file.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
 def _can_draw(console: Console) -> bool:
     if not console.is_terminal or console.is_dumb_terminal or console.no_color:
         return False
@@ -128,12 +141,17 @@ def _takes_a_line(file: IO[str]) -> bool:
 
 
 def plain_line(affect: Affect) -> str:
-    """One emission as a line of text for logs and pipes."""
-    channel = "" if affect.channel is None else f"channel {affect.channel}  "
-    shares = "  ".join(f"Q{k} {share:4.0%}" for k, share in enumerate(affect.quadrants, 1))
+    """One emission as a line of text for logs and pipes, in 80 columns; the shares of the moods are in percent."""
+    moods = [f"{name} {100 * share:>2.0f}" for name, share in zip(_MOODS, affect.quadrants, strict=True)]
+    channel = ""
+    if affect.channel is not None:
+        channel = f"channel {affect.channel} "
+        moods = [moods[int(np.argmax(affect.quadrants))]]  # for more there is no room
+    time = clock_face(affect.time)
+    time = time if len(time) <= _TIME else time.partition(".")[0]  # after a hundred hours
     return (
-        f"{clock_face(affect.time):>9}  {channel}valence {affect.valence:+.2f}  arousal {affect.arousal:+.2f}  "
-        f"{shares}  confidence {affect.confidence:.2f}  {affect.activity}"
+        f"{time:>{_TIME}} {channel}valence:{affect.valence:+.2f} arousal:{affect.arousal:+.2f} "
+        f"{' '.join(moods)} {affect.activity}"
     )
 
 

@@ -114,7 +114,7 @@ def test_channels_that_have_no_room_are_counted() -> None:
 def test_a_line_of_a_log_says_the_channel() -> None:
     affect = an_affect()
     assert "channel" not in plain_line(affect)
-    assert "  channel 12  valence" in plain_line(replace(affect, channel=12))
+    assert " channel 12 valence:" in plain_line(replace(affect, channel=12))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,36 @@ def test_without_a_terminal_each_emission_is_one_plain_line() -> None:
     sink.send(sent[0])
     assert out.getvalue() == "".join(plain_line(affect) + "\n" for affect in sent)
     assert "\x1b" not in out.getvalue()
-    assert "1:01.0  valence -0.91  arousal +0.91  Q1   0%  Q2 100%" in out.getvalue()
+    assert "1:01.0 valence:-0.91 arousal:+0.91 happy  0 tense 100 sad  0 calm  0 music\n" in out.getvalue()
+
+
+@pytest.mark.parametrize("time", [0.5, 3_600.0, 359_999.5, 360_000.0, 35_999_999.5])
+@pytest.mark.parametrize("activity", ["music", "silence", "speech", "noise", "lost"])
+def test_a_plain_line_fits_into_80_columns_and_names_the_moods(time: float, activity: str) -> None:
+    for valence, arousal in ((-0.9, 0.9), (0.9, 0.9), (0.0, 0.0)):
+        affect = an_affect(valence, arousal, time, activity=activity)
+        line = plain_line(affect)
+        assert len(line) <= 80
+        assert all(f" {name} " in line for name in ("happy", "tense", "sad", "calm"))
+        assert line.endswith(f" {activity}")
+        assert len(plain_line(replace(affect, channel=32))) <= 80
+
+
+@pytest.mark.parametrize(
+    "variables", [{"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "1"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}]
+)
+def test_what_is_no_terminal_gets_plain_lines_whatever_the_environment_asks(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", out)
+    sink = Terminal("a song")
+    assert not sink.live
+    sink.send(an_affect())
+    sink.close()
+    assert out.buffer.getvalue().decode() == plain_line(an_affect()) + "\n"  # type: ignore[attr-defined]
 
 
 def test_a_terminal_whose_encoding_has_no_half_blocks_gets_plain_lines() -> None:
