@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import DamagedError, LockedError, StoreError
 
 APPLICATION = 0x56414C41  # "VALA" in the file's header says that it is Valaro's
+NO_HOME = "there is no folder for the ratings, since this user has no home: set HOME or XDG_DATA_HOME to one"
 LOCK_TIMEOUT = 2.0  # s to wait for another program's lock
 CHECKED_AT_ONCE = 16 << 20  # bytes of a file that is checked when it is opened: larger ones would make the start wait
 PRIVATE = 0o600  # what somebody feels is nobody else's
@@ -50,10 +51,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 def default_path() -> Path:
-    """The file in the user's data directory; on Linux that is XDG_DATA_HOME, or ~/.local/share."""
+    """The file in the user's data directory; on Linux that is XDG_DATA_HOME, or ~/.local/share.
+
+    Raises
+    ------
+    StoreError
+        There is no such directory: a user without a home, as services and containers have them.
+    """
     import platformdirs
 
-    return platformdirs.user_data_path("valaro", appauthor=False) / "valaro.sqlite3"
+    try:
+        folder = platformdirs.user_data_path("valaro", appauthor=False)
+    except RuntimeError as fault:  # of pathlib
+        raise StoreError(NO_HOME) from fault
+    if folder.parts[:1] == ("~",):  # os.path's way to say so, by which a folder "~" would be made here
+        raise StoreError(NO_HOME)
+    return folder / "valaro.sqlite3"
 
 
 def connect(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> sqlite3.Connection:

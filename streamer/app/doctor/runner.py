@@ -15,6 +15,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from ...errors import ValaroError
 from .result import LIMIT, Check, Result
 
 MODEL_LIMIT = 300.0  # s: the first time all kernels are compiled, and a small machine takes minutes
@@ -69,6 +70,8 @@ class _Running:
     def _run(self, check: Check) -> None:
         try:
             self._results = check.look()
+        except ValaroError as fault:  # which says what to do
+            self._results = [Result(check.name, "fail", str(fault))]
         except Exception as fault:  # noqa: BLE001  on a broken machine a check may raise anything
             words = " ".join(f"{type(fault).__name__}: {fault}".split())
             self._results = [Result(check.name, "fail", f"could not be looked at ({words})", "please report it")]
