@@ -12,6 +12,8 @@
 - ``listeners``: ``valaro listeners``.
 - ``training``: ``valaro train`` and ``valaro evaluate``.
 - ``_options``: Options that several commands share.
+- ``_streams``: The standard streams and the environment that a command begins with.
+- ``_usage``: The one line for words that make no command line.
 """
 
 import logging
@@ -20,14 +22,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from io import TextIOWrapper
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
+from ..errors import ExitCode
 from . import analyze, calibrate, devices, doctor, listeners, live, plugins, presets, rate, replay, training
 from ._options import UsageError, with_plugin_options
+from ._streams import prepare
+from ._usage import usage_line
 
 app = typer.Typer(
     name="valaro",
@@ -75,9 +79,12 @@ def _options(version: VersionOption = False) -> None:
 
 def main() -> None:
     """Entry point of ``valaro``."""
-    _prepare_streams()
+    from .._util.stderr import libraries_silenced
+
+    prepare()
     signal.signal(signal.SIGTERM, _terminate)
-    code = run(sys.argv[1:])
+    with libraries_silenced():
+        code = run(sys.argv[1:])
     # Python would report a closed pipe once more when it flushes at exit.
     try:
         sys.stdout.flush()
@@ -85,17 +92,6 @@ def main() -> None:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
-
-
-def _prepare_streams() -> None:
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the parent process, or a program without a console
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  as long as the program
-    if isinstance(sys.stdout, TextIOWrapper):
-        if sys.stdout.isatty():  # in its own encoding; what that lacks is escaped, as on stderr
-            sys.stdout.reconfigure(errors="backslashreplace")
-        else:  # as the files of --output: the same on every platform, and any bytes in a name are preserved
-            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
@@ -108,6 +104,9 @@ def run(arguments: Sequence[str]) -> int:
     from ..app.console import notify, set_notice_format
 
     set_notice_format("text")
+    if any("\0" in word for word in arguments):  # no shell has it, and each library has its own word for it
+        notify("an argument holds a null byte, which is in no name, number or address: leave it out")
+        return ExitCode.BAD_INPUT
     try:
         result = app(with_plugin_options(arguments) or ["--help"], prog_name="valaro", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
@@ -120,10 +119,8 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return 1
     except UsageError as fault:
-        context = getattr(fault, "ctx", None)
-        path = context.command_path if context is not None else "valaro"
-        notify(f"{fault.format_message().rstrip('.')}: see `{path} --help`")
-        return 2
+        notify(usage_line(fault, arguments, typer.main.get_command(app)))
+        return ExitCode.BAD_INPUT
     except Exception as fault:
         if os.environ.get("VALARO_DEBUG"):
             raise

@@ -50,6 +50,7 @@ def demo(
     save_audio: SaveOption = None,
     model: ModelOption = None,
     decoder: DecoderOption = None,
+    policy: PolicyOption = None,
     no_display: NoDisplayOption = False,
 ) -> int:
     """Play the built-in four-mood piece through the whole chain: no hardware needed.

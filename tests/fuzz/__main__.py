@@ -20,7 +20,7 @@ KEPT = ROOT / "build" / "fuzz"
 MEMORY = Path("/dev/shm")  # for the inputs that become files, where the system has it
 NAMES = (
     *("osc", "midi", "oscquery", "server", "metrics", "config", "expression", "words"),
-    *("replay", "profile", "salvage", "bundle", "checkpoint", "audio"),
+    *("replay", "profile", "salvage", "bundle", "checkpoint", "audio", "command_line"),
 )
 WATCHED = ["valaro", "pythonosc", "tomllib", "json", "zipfile", "websockets"]  # for branches not taken before
 SLOW = 20  # s for one input: longer is a hang

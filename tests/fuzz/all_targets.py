@@ -1,5 +1,5 @@
 """All targets by name."""
 
-from . import containers, servers, targets
+from . import command_lines, containers, servers, targets
 
-TARGETS = targets.TARGETS | containers.TARGETS | servers.TARGETS
+TARGETS = command_lines.TARGETS | targets.TARGETS | containers.TARGETS | servers.TARGETS

@@ -15,6 +15,7 @@ from .all_targets import TARGETS
 
 CASES = Path(__file__).parent / "cases"
 FEW = {
+    "command_line": 60,
     "server": 10,
     "metrics": 10,
     "bundle": 50,
