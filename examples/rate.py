@@ -33,4 +33,6 @@ def main(path: str, name: str, valence: float, arousal: float) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit("usage: python examples/rate.py SOUND_FILE NAME VALENCE AROUSAL, the last two from -1 to 1")
     main(sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))
