@@ -33,7 +33,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # One pip at a time in one environment.
 .NOTPARALLEL:
-.PHONY: help demo test test-long test-train lint types imports docs check format bench soak fuzz install clean
+.PHONY: help demo test test-long test-train lint types imports docs check format bench soak fuzz constraints install clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -86,6 +86,10 @@ soak: $(TEST) $(RUNTIME) ## a day of sound, with everything that goes wrong, thr
 fuzz: $(TEST) $(RUNTIME) ## every parser of what comes from outside, each for some time (SECONDS=60)
 	@$(BIN)/python -m pip install --quiet 'atheris >= 2.3'
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+
+constraints: | $(BIN)/python ## the versions that installations are held to, afresh: docs/constraints.txt, .ci/lowest.txt
+	@$(BIN)/python -m pip install --quiet uv
+	sh .ci/constrain
 
 install: $(TYPES) $(LONG) $(RUNTIME) $(NPM) ## .venv with the package (editable) and all tools, and the kernels compiled
 	@$(BIN)/python -m valaro.kernels.compilation
