@@ -178,7 +178,7 @@ def test_without_a_terminal_each_emission_is_one_plain_line() -> None:
 @pytest.mark.parametrize("activity", ["music", "silence", "speech", "noise", "lost"])
 def test_a_plain_line_fits_into_80_columns_and_names_the_moods(time: float, activity: str) -> None:
     for valence, arousal in ((-0.9, 0.9), (0.9, 0.9), (0.0, 0.0)):
-        affect = an_affect(valence, arousal, time, activity=activity)
+        affect = an_affect(valence, arousal, time, activity=activity)  # pyright: ignore[reportArgumentType]
         line = plain_line(affect)
         assert len(line) <= 80
         assert all(f" {name} " in line for name in ("happy", "tense", "sad", "calm"))
