@@ -137,6 +137,12 @@ def _report(fault: Exception) -> int:
     if isinstance(fault, OSError) and fault.strerror:  # a fault of the system: a full disk, a closed terminal
         notify(f"{fault.filename or 'the output'} cannot be used: {fault.strerror.lower()}", logging.ERROR)
         return 1
+    if isinstance(fault, UnicodeError):  # of whatever writes a name that is no text
+        notify(f"{getattr(fault, 'object', 'a name')!r} cannot be written in this encoding: rename it", logging.ERROR)
+        return ExitCode.BROKE_OFF
+    if isinstance(fault, MemoryError):
+        notify("there is not enough memory: close other programs, or analyse shorter files", logging.ERROR)
+        return ExitCode.BROKE_OFF
     text = f"unexpected fault, please report it: {type(fault).__name__}: {fault} (VALARO_DEBUG=1 shows where)"
     notify(text, logging.ERROR)
     return 1

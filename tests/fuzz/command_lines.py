@@ -67,10 +67,13 @@ def run_command_line(data: bytes) -> None:
     held([text_of(word) for word in data.split(b"\n")[:MOST_WORDS]])
 
 
-def held(words: Sequence[str]) -> None:
-    """Run ``valaro WORDS`` as far as it may go, and look at how it ends."""
+def held(words: Sequence[str], ends: Sequence[str] | None = None) -> None:
+    """Run ``valaro WORDS`` as far as it may go, and look at how it ends.
+
+    ``ends``: what keeps it from beginning; None: as in ENDS.
+    """
     command = next((word for word in words if not word.startswith("-")), "")
-    words = [*words, *ENDS.get(command, ["--no-such-option"])]
+    words = [*words, *(ENDS.get(command, ["--no-such-option"]) if ends is None else ends)]
     with _in_a_place_of_its_own(), _captured() as (out, err):
         code = run(words)
         written, told = text_in(out), text_in(err)

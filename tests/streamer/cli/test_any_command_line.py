@@ -1,10 +1,14 @@
 """Whatever is typed after ``valaro``: a code, and a line that a person can use."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ...fuzz.command_lines import ENDS, held
+from ..fakes import neutral
 
 LONG = "x" * 70_000
 # Each broke a program of this kind somewhere: NUL, half a surrogate, bytes that are no UTF-8, too long, too many dots,
@@ -57,9 +61,15 @@ def test_a_nasty_value_of_an_option_that_is_read_before_the_start(option: str) -
         held(["listen", option, value])
 
 
-@pytest.mark.parametrize(
-    "command", ["replay", "analyze", "rate", "listeners show", "listeners import", "presets write"]
-)
+@pytest.mark.parametrize("words", ["replay", "analyze", "rate", "listeners show", "listeners import", "presets write"])
 def test_a_nasty_name(words: str) -> None:
     for value in NASTY:
         held([*words.split(), value])
+
+
+@pytest.mark.parametrize("option", ["--osc", "--oscquery", "--osc-in", "--midi", "--sink", "--config"])
+def test_a_nasty_value_of_a_session_that_begins(option: str, tmp_path: Path) -> None:
+    show = tmp_path / "show.jsonl"
+    show.write_text(json.dumps(neutral(0.5).record("a song")) + "\n")
+    for value in NASTY:
+        held(["replay", str(show), "--speed", "1000", "--no-display", f"{option}={value}"], ends=())

@@ -188,3 +188,14 @@ def test_beyond_its_size_a_wav_becomes_an_rf64(tmp_path: Path, channels: int) ->
             np.testing.assert_array_equal(found.read(dtype="float32", always_2d=True), sound[: 40 * count])
     writer.close()
     assert path.stat().st_size > 1_600
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+@pytest.mark.parametrize("name", [os.fsdecode(b"raw\xff.wav"), "-.wav"])
+def test_a_name_that_is_no_text_and_one_that_looks_like_a_stream_are_names(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    saving = AudioRecorder(CountingEngine(8_000), Path(name), 8_000, 1)
+    saving.push(np.zeros((800, 1), dtype=np.float32))
+    saving.close()
+    assert os.listdir() == [name]
+    assert soundfile.info(os.fsencode(tmp_path / name)).frames == 800
