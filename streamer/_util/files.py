@@ -18,7 +18,7 @@ class AtomicFile:
     Raises
     ------
     SinkError
-        ``path`` is a folder, or its own folder does not exist and cannot be created.
+        ``path`` is a folder, a device or a pipe, or its own folder does not exist and cannot be created.
     """
 
     def __init__(self, path: Path, *, durable: bool) -> None:
@@ -27,6 +27,8 @@ class AtomicFile:
         try:
             if path.is_dir():
                 raise ValueError("is a directory")
+            if path.exists() and not path.is_file():  # root may replace /dev/null itself, for the whole machine
+                raise ValueError("is a device or a pipe")
             self._temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
             path.parent.mkdir(parents=True, exist_ok=True)
             for leftover in path.parent.glob(f".{path.name}.*.new"):  # of a process that was killed

@@ -26,7 +26,7 @@ ENDS = {
     "analyze": ["--model", "no-such-bundle"],
     "rate": ["--model", "no-such-bundle"],
     "calibrate": ["--model", "no-such-bundle"],
-    "train": ["--output", "/dev/null/model"],
+    "train": ["--output", "song.wav/model"],
     "evaluate": ["--data", "no-such-folder"],
     "doctor": ["--no-such-option"],
     "devices": ["--no-such-option"],

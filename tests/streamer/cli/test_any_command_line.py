@@ -12,11 +12,11 @@ from ..fakes import neutral
 
 LONG = "x" * 70_000
 # Each broke a program of this kind somewhere: NUL, half a surrogate, bytes that are no UTF-8, too long, too many dots,
-# no number, screen codes, folders and devices in the place of files.
+# no number, screen codes, folders in the place of files. Nothing outside the tests' own folder: they may run as root.
 NASTY = (
     *("", " ", "\0", "a\0b", "\ud800", "\udcff", "é", "\u202e", "\x1b[2J", "a\nb", "'", '"', "\\", "*", "~"),
-    *(LONG, "9" * 5_000, "a" * 300, "/" * 300, "a/" * 2_000, "-", "--", "-1", "0", "1e999", "nan", "inf", "-inf"),
-    *("0,5", "²", "1_0", "~nobody/x", ".", "..", "/", "/dev/null", "/dev/zero/x", "/proc/self/mem"),
+    *(LONG, "9" * 5_000, "a" * 300, "./" * 300, "a/" * 2_000, "-", "--", "-1", "0", "1e999", "nan", "inf", "-inf"),
+    *("0,5", "²", "1_0", "~nobody/x", ".", "music/", "song.wav/x", "./show.toml/../x"),
     *("music", "song.wav", "show.toml", "show.prom", "no/such", "127.0.0.1:9000", "127.0.0.1", ":9000", "9000"),
     *("65536", "[::1]:9000", "[::1%lo]:9", "[]:9", "256.1.1.1:9", "a..b:9000", ".:9000", "xn--a:9000"),
     *(f"{'a' * 64}:9000", f"{'a.' * 200}:9000", "\udcff:9000", "ü" * 80 + ":9000", "a\0:9", "x:٣", "0x7f.1:9000"),

@@ -258,3 +258,29 @@ def test_what_needs_no_ratings_needs_no_home(homeless: Path, bundle: str, capsys
     assert run(["presets", "list"]) == 0
     assert sorted(path.name for path in homeless.iterdir()) == ["out", "song.wav"]
     assert "set HOME" not in capsys.readouterr().err
+
+
+def test_what_native_libraries_and_other_packages_say_never_reaches_the_user() -> None:
+    program = """
+import logging, os, sys, warnings
+from valaro.streamer import cli
+from valaro.streamer.app.console import notify
+
+def run(arguments):
+    os.write(2, b"ALSA lib: no such card\\n")
+    warnings.warn("for programmers")
+    logging.getLogger("matplotlib").warning("for programmers, too")
+    notify("for the user")
+    os.write(2, b"libmpg123: not mono\\n")
+    return 3
+
+cli.run = run
+cli.main()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=PATIENCE, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, b"", b"valaro: for the user\n")
+    debugged = os.environ | {"VALARO_DEBUG": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=debugged, capture_output=True, timeout=PATIENCE, check=False
+    )
+    assert all(word in ended.stderr for word in (b"ALSA lib", b"for programmers", b"for the user", b"libmpg123"))
