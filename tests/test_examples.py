@@ -105,3 +105,12 @@ def test_own_sink_shows_a_colour_for_each_half_second_and_ends_in_good_order() -
         out, err = running.communicate(timeout=PATIENCE)
     assert out.splitlines()[-1] == "lights out"
     assert (running.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["embed.py", "rate.py"])
+def test_without_its_arguments_it_says_how_it_is_called(name: str) -> None:
+    with example(name) as running:
+        out, err = running.communicate(timeout=PATIENCE)
+    assert (running.returncode, out) == (1, "")
+    assert err.startswith(f"usage: python examples/{name} SOUND_FILE")
+    assert err.count("\n") == 1

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from valaro.streamer.cli import run
 from valaro.streamer.cli._streams import errors_of_output
@@ -123,8 +124,7 @@ def _captured() -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
 def text_in(file: io.TextIOWrapper) -> str:
     """What was written to a file in memory."""
     file.flush()
-    file.buffer.seek(0)
-    return file.buffer.read().decode("utf-8", "replace")
+    return cast(io.BytesIO, file.buffer).getvalue().decode("utf-8", "replace")
 
 
 def seeds() -> list[bytes]:
