@@ -63,6 +63,8 @@ ACCOUNTS: Mapping[str, tuple[Account, ...]] = {
         Account("counters.faults", "{n} OSC messages that failed within Valaro"),
         Account("counters.refused", "{n} OSC messages that asked for what cannot be", lost=False),
         Account("counters.unanswered", "{n} OSC messages had no answer", lost=False),
+        Account("counters.over", "{n} OSC packets went unread, since their sender sent too many", lost=False),
+        Account("counters.dropped", "{n} OSC packets came faster than the system could hold", lost=False),
     ),
     "oscquery": (
         Account("failed", "OSCQuery, which ended"),
@@ -90,10 +92,13 @@ NO_LOSS: Mapping[str, frozenset[str]] = {
     "session": frozenset({"frames", "emissions"}),
     "replay": frozenset({"sent"}),
     "midi": frozenset({"connected"}),
-    "midi_in": frozenset({"connected", "ratings"}),
-    "osc_in": frozenset({"port", "counters.messages", "counters.obeyed", "counters.foreign", "counters.malformed"}),
+    # A rating that could not be kept is counted once, by whoever stores it.
+    "midi_in": frozenset({"connected", "ratings", "lost"}),
+    "osc_in": frozenset(
+        {"port", *(f"counters.{what}" for what in ("messages", "obeyed", "foreign", "malformed", "lost"))}
+    ),
     "oscquery": frozenset({"port", "listeners"}),
-    "ratings": frozenset({"stored"}),
+    "ratings": frozenset({"stored", "pending"}),
 }
 
 
@@ -185,7 +190,8 @@ class Losses:
         value: object = found
         for field in account.field.split("."):
             value = getattr(value, field)
-        count = len(value) if isinstance(value, Mapping) else int(value)  # type: ignore[call-overload]
+        # None is a count that the system does not keep.
+        count = len(value) if isinstance(value, Mapping) else int(value or 0)  # type: ignore[call-overload]
         number = f"{count / self.rate:.3g}" if account.unit == "frames" else str(count)
         words = account.words.format(n=number, of=name)
         if not wanted:

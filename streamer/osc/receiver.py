@@ -69,10 +69,11 @@ class OscInCounters:
     foreign : addresses that are not under /valaro, or answers of another Valaro.
     malformed : not OSC, or larger than one Ethernet frame.
     unanswered : answers that were not sent: too many a second, or no usable address.
-    faults : our own, such as a rating that a full disk did not take.
+    faults : our own.
     over : packets that went unread, since their sender sent too many.
     dropped : packets that the system dropped, since they came faster than they could be looked at; None where the
         system does not tell (all but Linux).
+    lost : ratings that could not be kept, such as on a full disk.
     """
 
     messages: int = 0
@@ -84,6 +85,7 @@ class OscInCounters:
     faults: int = 0
     over: int = 0
     dropped: int | None = None
+    lost: int = 0
 
 
 class OscIn:
@@ -300,7 +302,7 @@ class OscIn:
                     self._count("obeyed")
                     self._answer_status(sender, seat)
                 else:
-                    self._count("faults")
+                    self._count("lost")
                     reason = str(fault) if isinstance(fault, ValaroError) else _one_line(fault)
                     self._answer(sender, "/valaro/error", command.address, f"not kept: {reason}", seat=seat)
             finally:

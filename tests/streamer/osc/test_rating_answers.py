@@ -71,7 +71,7 @@ def test_what_is_not_stored_is_answered_with_the_reason_and_counted(desk: Desk, 
     desk.taken()
     desk.waiting[0].set_exception(StoreError(FULL))
     assert hand.hears() == [("/valaro/error", "/valaro/rate", f"not kept: {FULL}")]
-    assert (desk.osc.counters.obeyed, desk.osc.counters.faults) == (0, 1)
+    assert (desk.osc.counters.obeyed, desk.osc.counters.lost) == (0, 1)
 
 
 def test_others_are_answered_while_a_rating_waits(desk: Desk, hand: Hand) -> None:

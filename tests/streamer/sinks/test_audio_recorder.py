@@ -188,6 +188,8 @@ def test_beyond_its_size_a_wav_becomes_an_rf64(tmp_path: Path, channels: int) ->
             np.testing.assert_array_equal(found.read(dtype="float32", always_2d=True), sound[: 40 * count])
     writer.close()
     assert path.stat().st_size > 1_600
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
 @pytest.mark.parametrize("name", [os.fsdecode(b"raw\xff.wav"), "-.wav"])
 def test_a_name_that_is_no_text_and_one_that_looks_like_a_stream_are_names(
