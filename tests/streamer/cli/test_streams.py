@@ -93,7 +93,7 @@ def all_of(terminal_end: int) -> bytes:
 
 @pytest.mark.parametrize("command", ["listeners list", "plugins", "presets list", "demo", "--help"])
 def test_no_screen_codes_where_nobody_has_a_screen(command: str, bundle: str, tmp_path: Path) -> None:
-    more = ["--seconds", "1", "--model", bundle, "--osc", "127.0.0.1:9"] if command == "demo" else []
+    more = ["--seconds", "1", "--model", bundle] if command == "demo" else []
     ended = spoken([*command.split(), *more], XDG_DATA_HOME=str(tmp_path), **LOUD)
     assert ended.returncode == 0
     assert ended.stdout
@@ -112,7 +112,7 @@ def test_it_ends_when_nobody_reads(command: str, bundle: str, tmp_path: Path) ->
     if command == "replay":
         assert run(["analyze", str(song), "--model", bundle, "--output", str(tmp_path)]) == 0
     arguments = {
-        "demo": ["demo", "--model", bundle, "--osc", "127.0.0.1:9"],
+        "demo": ["demo", "--model", bundle],
         "listen": ["listen", "--file", str(song), "--model", bundle],
         "replay": ["replay", str(tmp_path / "song.wav.jsonl"), "--loop"],
         "analyze": ["analyze", str(song), "--model", bundle],
@@ -136,7 +136,7 @@ def test_it_ends_when_nobody_reads(command: str, bundle: str, tmp_path: Path) ->
 @pytest.mark.parametrize("closed", [(1,), (0, 1, 2)])
 def test_streams_that_the_parent_closed_are_no_fault(closed: tuple[int, ...], bundle: str, tmp_path: Path) -> None:
     record = tmp_path / "show.jsonl"
-    arguments = ["demo", "--seconds", "1", "--model", bundle, "--osc", "127.0.0.1:9", "--record", str(record)]
+    arguments = ["demo", "--seconds", "1", "--model", bundle, "--record", str(record)]
     shell = " ".join(f"{number}>&-" for number in closed)
     command = ["sh", "-c", f'exec "$@" {shell}', "sh", *COMMAND, *arguments]
     ended = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
@@ -187,7 +187,7 @@ def test_any_text_has_bytes() -> None:
     ids="-".join,
 )
 def test_no_variable_is_a_fault(variables: dict[str, str], bundle: str) -> None:
-    demo = ["demo", "--seconds", "0.5", "--model", bundle, "--osc", "127.0.0.1:9"]
+    demo = ["demo", "--seconds", "0.5", "--model", bundle]
     for arguments in (["listen", "--help"], demo):
         ended = spoken(arguments, **variables)
         assert ended.returncode == 0
@@ -200,7 +200,7 @@ def test_a_folder_that_was_deleted_is_no_fault(bundle: str, tmp_path: Path) -> N
     (tmp_path / "gone").mkdir()
     command = 'cd gone; rmdir ../gone; exec "$@"'
     for arguments, code in (
-        (["demo", "--seconds", "0.5", "--model", bundle, "--osc", "127.0.0.1:9"], 0),
+        (["demo", "--seconds", "0.5", "--model", bundle], 0),
         (["presets", "write", "resolume"], 1),
         (["analyze", "."], 2),
         (["listen", "--config", "show.toml"], 2),

@@ -353,14 +353,13 @@ def test_the_default_bundle_takes_some_tens_of_kilobytes(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
-def test_a_pipe_in_its_place_is_set_aside_and_never_waited_for(tmp_path: Path, caplog: Log) -> None:
+def test_a_pipe_in_its_place_is_refused_and_stays_and_is_never_waited_for(tmp_path: Path) -> None:
+    """Set aside, /dev/null would be gone for the whole machine where root asks for it."""
     path = tmp_path / "state.npz"
     os.mkfifo(path)
-    assert resumed(path) is None
-    assert "is a device, pipe or socket, not a file" in only_line(caplog, logging.WARNING)
-    assert not path.exists()
-    assert resumed(path) is None
-    assert not caplog.records  # it does not fail twice
+    with pytest.raises(SinkError, match="is a device or a pipe: name another file"):
+        resumed(path)
+    assert path.is_fifo()
 
 
 def test_a_state_that_leads_to_nothing_is_set_aside_and_never_tried_again(tmp_path: Path, caplog: Log) -> None:
