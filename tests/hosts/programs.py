@@ -74,6 +74,7 @@ def arriving(affect: Affect) -> dict[str, list[float] | str]:
         "level": [affect.level],
         "activity": affect.activity,
         "time": [affect.time],
+        "clock": [float(int(affect.time)), round(affect.time % 1 * 1e6)],
     }
 
 

@@ -17,8 +17,8 @@ Cache = dict[str, tuple[int, str]]
 
 RATING = ("--at", "1", "--valence", "0.5", "--arousal", "0.5", "--listener", "ana")
 COMMANDS = (
-    ("demo", "--seconds", "0.5", "--no-display", "--osc", "127.0.0.1:9"),
-    ("listen", "--file", "tone.wav", "--no-display", "--osc", "127.0.0.1:9"),
+    ("demo", "--seconds", "0.5", "--no-display"),
+    ("listen", "--file", "tone.wav", "--no-display"),
     ("analyze", "tone.wav"),
     ("rate", "tone.wav", *RATING),
     ("devices",),
