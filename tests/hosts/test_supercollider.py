@@ -61,7 +61,7 @@ def test_every_address_arrives_with_its_values(bundle: bool, receiver: tuple[int
     sink = Osc(f"127.0.0.1:{port}", bundle=bundle)
     sink.send(affect)
     sink.close()
-    wait_for(lambda: re.search(r"^got time .*\n", log.read_text()[before:], re.MULTILINE) is not None)
+    wait_for(lambda: re.search(r"^got clock .*\n", log.read_text()[before:], re.MULTILINE) is not None)
     lines = [line.split()[1:] for line in log.read_text()[before:].splitlines() if line.startswith("got ")]
     assert same({address: values for address, *values in lines}, affect)
 
