@@ -50,7 +50,7 @@ def _older(path: Path) -> list[Path]:
 def unsaved(path: Path) -> int | None:
     """How many ratings the store has had since its newest backup; None without a backup that can be read."""
     try:
-        with _open(newest_backup(path)) as saved, _open(path, write=True) as store:
+        with _open(newest_backup(path), write=True) as saved, _open(path, write=True) as store:
             return _newest(store) - _newest(saved)
     except StoreError:
         return None
@@ -78,6 +78,7 @@ def back_up(path: Path) -> bool:
         try:
             _copy(path, copy)
             _keep_what_is_nowhere_else(path, copy)
+            _journal(newest_backup(path)).unlink(missing_ok=True)  # or it would be played back into the new one
             copy.rename(newest_backup(path))  # fails if somebody was forgotten meanwhile
         except FileNotFoundError:
             return False
@@ -115,7 +116,7 @@ def ratings_of(file: Path) -> Iterator[StoredRating]:
         There is no such file, or it is another program's.
     """
     try:
-        with _open(file) as connection:
+        with _open(file, write=_journal(file).exists()) as connection:
             check(connection, file)
             rows = connection.execute(f"SELECT {COLUMNS}, id FROM rating ORDER BY id")
             while some := rows.fetchmany(256):
@@ -160,7 +161,7 @@ def _keep_what_is_nowhere_else(path: Path, copy: Path) -> None:
     if not newest.exists():
         return
     try:
-        with _open(newest) as connection:
+        with _open(newest, write=True) as connection:
             connection.execute("ATTACH ? AS new", (copy.absolute().as_uri() + "?mode=ro",))
             query = "SELECT EXISTS (SELECT listener, uid FROM rating EXCEPT SELECT listener, uid FROM new.rating)"
             alone = bool(connection.execute(query).fetchone()[0])
@@ -171,6 +172,11 @@ def _keep_what_is_nowhere_else(path: Path, copy: Path) -> None:
         newest.rename(path.with_name(f"{newest.name}-{stamp}"))
         for surplus in _older(path)[MOST_OLDER:]:
             surplus.unlink(missing_ok=True)
+
+
+def _journal(backup: Path) -> Path:
+    """What SQLite rolls a backup back from, if whoever changed it was killed: only where it may write."""
+    return backup.with_name(f"{backup.name}-journal")
 
 
 def _unfinished(path: Path) -> list[Path]:

@@ -261,3 +261,34 @@ def test_there_is_a_most_that_the_file_holds(store: Listeners, monkeypatch: pyte
     assert store.names() == {"ana": 2}
     store.add_all([])
     assert [type(outcome) for outcome in store.add_all(list(store.ratings("ana")))] == [StoreError] * 2
+
+
+def test_a_forgetting_that_was_killed_leaves_nothing_that_harms_the_next_backup(store: Listeners, path: Path) -> None:
+    for seed in range(6):
+        added(store, "ana" if seed % 2 else "bo", seed=seed)
+    back_up(path)
+    saved = newest_backup(path)
+    journal = saved.with_name(f"{saved.name}-journal")
+    forgetting = sqlite3.connect(saved, isolation_level=None)
+    forgetting.execute("PRAGMA cache_size = 1")  # so that the file is changed before the end
+    forgetting.execute("BEGIN")
+    forgetting.execute("DELETE FROM rating WHERE listener = 'bo'")
+    left = saved.read_bytes(), journal.read_bytes()
+    forgetting.execute("ROLLBACK")
+    forgetting.close()
+
+    def killed() -> None:
+        saved.write_bytes(left[0])
+        journal.write_bytes(left[1])
+
+    killed()
+    assert len(list(backup.ratings_of(saved))) == 6
+    killed()
+    added(store, seed=6)
+    assert unsaved(path) == 1
+    killed()
+    assert back_up(path)
+    assert not journal.exists()
+    assert len(list(backup.ratings_of(saved))) == 7
+    assert backup.erase(path, "bo") == (3, [])
+    assert len(list(backup.ratings_of(saved))) == 4
