@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 # Ends of names that nobody can have on the internet: RFC 6761, 6762, 8375 and ICANN's "internal"; and what routers use.
-_LOCAL_ENDS = ("local", "localhost", "internal", "arpa", "lan", "home")
+# Not all of "arpa": whoever has a block of addresses may have names in ip6.arpa.
+_LOCAL_ENDS = (".local", ".localhost", ".internal", ".home.arpa", ".lan", ".home")
 
 T = TypeVar("T")
 
@@ -80,4 +81,4 @@ def is_own_host(header: str | None) -> bool:
         ipaddress.ip_address(host.partition("%")[0])
         return True
     own = socket.gethostname().lower()
-    return bool(host) and ("." not in host or host == own or host.rpartition(".")[2] in _LOCAL_ENDS)
+    return bool(host) and ("." not in host or host == own or host.endswith(_LOCAL_ENDS))
