@@ -125,6 +125,8 @@ class Senders:
         if seat.lasting:
             host.seats[sender] = seat
         host.seen = now
+        name = _host(sender)
+        self._hosts[name] = self._hosts.pop(name)
         return seat
 
     def _made(self, host: _Host | None, now: float, *, lasting: bool) -> Seat:

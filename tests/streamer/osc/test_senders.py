@@ -71,6 +71,17 @@ def test_ever_new_ports_get_no_more_than_one_host_may_have_and_push_nobody_out()
     assert read <= 10 * STRANGERS[0] + STRANGERS[1] + MOST_SENDERS  # who have a seat came round once more
 
 
+def test_a_host_with_ever_new_ports_does_not_keep_silent_ones_in_the_table() -> None:
+    traffic = Traffic()
+    for number in range(MOST_HOSTS):
+        traffic.now += 0.1
+        assert traffic.sends((f"10.0.1.{number}", 5000)) == 1
+    for number in range(4):
+        traffic.now += HOLD / 3
+        assert traffic.sends(("10.0.1.0", 6000 + number)) == 1
+    assert traffic.sends(("10.0.2.0", 5000)) == 1
+
+
 def test_forged_hosts_push_nobody_out_either() -> None:
     traffic = Traffic()
     ben = traffic.sends(BEN)
