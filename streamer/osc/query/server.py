@@ -135,11 +135,10 @@ class Server:
             log.warning("OSCQuery cannot be announced on the network (%s); programs reach it by its address", fault)
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        response = await self._response_to(connection, request)
-        if response is not None:
-            # The library waits until the client closes; whoever never does would keep its seat.
-            self._loop.call_later(LINGER, connection.transport.close)
-        return response
+        try:
+            return await self._response_to(connection, request)
+        finally:
+            self._loop.call_later(LINGER, _close_if_answered, connection)
 
     async def _response_to(self, connection: ServerConnection, request: Request) -> Response | None:
         self.seats.asked(connection)
@@ -310,6 +309,15 @@ def _counted(seats: Seats[ServerConnection]) -> type[ServerConnection]:
             super().connection_lost(exc)
 
     return Counted
+
+
+def _close_if_answered(connection: ServerConnection) -> None:
+    """Close a connection that had its answer, also one that the library gave, and is no web socket.
+
+    The library waits until the client closes; whoever never does would keep its seat until the deadline.
+    """
+    if connection.response is not None and connection.response.status_code != 101:
+        connection.transport.close()
 
 
 def _response(status: int, node: dict[str, Any] | None) -> Response:

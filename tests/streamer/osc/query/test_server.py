@@ -26,6 +26,7 @@ from valaro.streamer.core.controls import Controls, Rating
 from valaro.streamer.errors import InputError, MissingExtraError, SinkError
 from valaro.streamer.osc.query import OscQuery
 from valaro.streamer.osc.query import client as client_module
+from valaro.streamer.osc.query import server as server_module
 from valaro.streamer.osc.query.client import to_leave
 from valaro.streamer.osc.query.namespace import METHODS, answer, emitted, host_info, may_write
 from websockets.client import ClientProtocol
@@ -523,10 +524,24 @@ def test_slow_and_silent_connections_leave_everybody_else_served(server: OscQuer
     wait_for(lambda: _answers(server))
 
 
-def test_connections_that_stay_after_their_answer_keep_no_seat(server: OscQuery) -> None:
-    with contextlib.ExitStack() as opened:
-        for _ in range(300):
-            opened.enter_context(slow_socket(server, b"GET /valaro/va?TYPE HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Host: localhost",
+        "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade",  # without a key: refused by the library
+        "Host: localhost\r\nHost: localhost",
+    ],
+)
+def test_connections_that_stay_after_their_answer_keep_no_seat(
+    controls: Controls, headers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "DEADLINE", 10 * PATIENCE)
+    with contextlib.closing(OscQuery(controls)) as server, contextlib.ExitStack() as opened:
+        request = f"GET /valaro/va?TYPE HTTP/1.1\r\n{headers}\r\n\r\n".encode()
+        for _ in range(150):
+            answered = opened.enter_context(slow_socket(server, request))
+            with contextlib.suppress(OSError):
+                answered.recv(1)
         wait_for(lambda: _answers(server))
         assert [get(server, "/valaro/va?TYPE")[0] for _ in range(22)] == [200] * 22
 
