@@ -244,13 +244,13 @@ class RatingWriter:
             page, request.after = store.page(
                 request.name, request.after, request.last or 0, _READ_AT_ONCE, unreadable=self._tell
             )
+            request.take(page)
         except Exception as fault:
             if isinstance(fault, DamagedError) and not request.damaged:
                 request.damaged = True  # it goes on in the mended store
             else:
                 self._finish(request)
             raise
-        request.take(page)
         if not request.after:
             self._finish(request)
 
@@ -333,8 +333,12 @@ class RatingWriter:
         if self._store is not None and self._unsaved >= BACKED_UP_AFTER and not busy:
             self._unsaved = 0
             saving = threading.Thread(target=self._back_up, args=(self._store,), name="ratings backup", daemon=True)
-            saving.start()
-            self._backing_up = saving
+            try:
+                saving.start()
+            except RuntimeError as fault:  # the system allows no more threads: ratings come first
+                log.info("no backup of the ratings: %s", fault)
+            else:
+                self._backing_up = saving
 
     def _back_up(self, store: Listeners) -> None:
         try:
