@@ -125,13 +125,14 @@ def _split(text: str, what: str, example: str) -> tuple[str, int]:
 
 
 def _checked(host: str, what: str, example: str) -> str:
-    if not host.isprintable() or _NO_HOST_NAME.search(host.replace(":", "")):
+    if not host.isprintable() or _NO_HOST_NAME.search(_plain(host).replace(":", "")):
         raise InputError(f"{what}: {host!r} is no host name: write HOST:PORT, such as {example}")
     return host
 
 
 def _is_unspecified(host: str) -> bool:
     """Whether it is 0.0.0.0 or ::, however it is written."""
+    host = _plain(host)
     with suppress(ValueError):
         address = ipaddress.ip_address(host.partition("%")[0])
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
@@ -139,3 +140,11 @@ def _is_unspecified(host: str) -> bool:
     with suppress(OSError):  # the forms of old, such as "0"
         return host.isascii() and socket.inet_aton(host) == bytes(4)
     return False
+
+
+def _plain(host: str) -> str:
+    """A host as the resolver reads it: it takes the wide signs of East Asian keyboards for those of ASCII."""
+    if not host.isascii():
+        with suppress(UnicodeError):
+            return host.encode("idna").decode("ascii")
+    return host

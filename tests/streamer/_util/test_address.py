@@ -8,6 +8,7 @@ from valaro.streamer._util.address import listening_at, parse_destination, parse
 from valaro.streamer.errors import InputError
 
 UNSPECIFIED = ["*:9000", "0.0.0.0:9000", "[::]:9000", "0:9000", "[::ffff:0.0.0.0]:9000", "[0:0::0]:9000"]
+WIDE_ZERO, WIDE_STAR = "\uff10", "\uff0a"  # of East Asian keyboards
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_a_form_means_the_same_where_one_sends_and_where_one_listens(text: str, 
     assert parse_destination(text) == parse_listening(text, "OSC input") == expected
 
 
-@pytest.mark.parametrize("text", UNSPECIFIED)
+@pytest.mark.parametrize("text", [*UNSPECIFIED, f"{WIDE_ZERO}.{WIDE_ZERO}.0.0:9000"])
 def test_all_interfaces_are_for_listening_and_refused_for_sending(text: str) -> None:
     with pytest.raises(InputError, match="every address of this machine"):
         parse_destination(text)
@@ -46,6 +47,7 @@ def test_all_interfaces_are_for_listening_and_refused_for_sending(text: str) -> 
         ("[]:9000", "has no host"),
         ("**:9000", "no host name"),
         ("st*ge:9000", "no host name"),
+        (f"{WIDE_STAR}:9000", "no host name"),
     ],
 )
 def test_what_is_no_address_gets_a_line_that_helps(text: str, says: str) -> None:
