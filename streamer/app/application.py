@@ -78,6 +78,8 @@ def _live(settings: Settings) -> Outcome:
         bundle = load_bundle(settings.model)
         outputs.losses.watch("decoder", lambda: bundle)
         outputs.losses.rate = source.rate
+        if settings.input.kind == "file":
+            outputs.losses.watch("file", lambda: source, str(settings.input.name))
         engine, heard_as = _engine(settings, bundle, source, outputs)
         outputs.losses.watch("engine", lambda: engine)
         listening: EngineLike = engine

@@ -43,6 +43,7 @@ ACCOUNTS: Mapping[str, tuple[Account, ...]] = {
         Account("bad_emissions", "{n} emissions with numbers that were none"),
         Account("sink_faults", "{n} times an output"),
     ),
+    "file": (Account("broke_off", "the end of {of}, which breaks off"),),
     "engine": (Account("bad_heatmaps", "{n} heatmaps that were no numbers: the neutral one went out"),),
     "replay": (Account("passed_over", "{n} lines of the recording that are no records"),),
     "outlet": (
@@ -90,6 +91,7 @@ ACCOUNTS: Mapping[str, tuple[Account, ...]] = {
 # Numbers and flags of parts that count no loss: what went well, what is so now, where it is.
 NO_LOSS: Mapping[str, frozenset[str]] = {
     "session": frozenset({"frames", "emissions"}),
+    "file": frozenset({"rate", "channels", "finished", "live"}),
     "replay": frozenset({"sent"}),
     "midi": frozenset({"connected"}),
     # A rating that could not be kept is counted once, by whoever stores it.

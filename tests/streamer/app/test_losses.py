@@ -10,7 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from prometheus_client.parser import text_string_to_metric_families
 from valaro.models import Bundle
 from valaro.streamer.app import application
@@ -36,6 +38,7 @@ from valaro.streamer.osc.sink import Osc
 from valaro.streamer.sinks.audio_recorder import AudioRecorder
 from valaro.streamer.sinks.recorder import Recorder
 from valaro.streamer.sinks.scheduler import OutputScheduler
+from valaro.streamer.sources import AudioFile
 
 from ...models.synthetic_bundle import full_bundle
 from ..fakes import neutral
@@ -44,6 +47,7 @@ from ..oscdump import free_port
 # The classes that each row is of.
 PARTS: dict[str, tuple[type, ...]] = {
     "session": (Counters,),
+    "file": (AudioFile,),
     "engine": (Engine, MultichannelEngine),
     "replay": (Replay,),
     "outlet": (OutputScheduler,),
@@ -62,7 +66,7 @@ PARTS: dict[str, tuple[type, ...]] = {
     "metrics": (Metrics,),
 }
 # What the session counts already.
-ELSEWHERE = {"engine": {"bad_samples"}, "sound": {"bad_samples"}}
+ELSEWHERE = {"file": {"flags", "lost", "losses", "filled"}, "engine": {"bad_samples"}, "sound": {"bad_samples"}}
 COUNTS = ("int", "bool")
 
 
@@ -250,6 +254,14 @@ def test_a_checkpoint_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest
     checkpoint.close()
     assert losses.outcome("done").exit_code is ExitCode.LOST
     assert "times the checkpoint state.npz was not written" in losses.outcome("done").line
+
+
+def test_a_file_that_breaks_off(bundle: Path, tmp_path: Path, capsys: Captured) -> None:
+    cut = tmp_path / "cut.wav"
+    soundfile.write(cut, np.full(16_000, 0.1), 8_000)
+    cut.write_bytes(cut.read_bytes()[: 44 + 2 * 8_000])
+    assert run(["listen", "--file", str(cut), "--no-display", "--model", str(bundle)]) == 3
+    assert closing(capsys).endswith(f"heard 1.0 s, sent 2 emissions, lost the end of {cut}, which breaks off")
 
 
 def test_run_returns_line_and_code(bundle: Path) -> None:
