@@ -48,7 +48,8 @@ ACCOUNTS: Mapping[str, tuple[Account, ...]] = {
     "replay": (Account("passed_over", "{n} lines of the recording that are no records"),),
     "outlet": (
         Account("faults", "{n} times an output"),
-        Account("unsent", "{n} emissions that were to go out later"),
+        # Who ends a show wants no more of it; one that ends by itself waits for them.
+        Account("unsent", "{n} emissions were to go out later when it was ended", lost=False),
         Account("stale", "{n} emissions whose time passed while the program stood still"),
     ),
     "osc": (Account("faults", "{n} sendings to OSC {of}"),),
@@ -93,6 +94,7 @@ NO_LOSS: Mapping[str, frozenset[str]] = {
     "session": frozenset({"frames", "emissions"}),
     "file": frozenset({"rate", "channels", "finished", "live"}),
     "replay": frozenset({"sent"}),
+    "outlet": frozenset({"not_due"}),
     "midi": frozenset({"connected"}),
     # A rating that could not be kept is counted once, by whoever stores it.
     "midi_in": frozenset({"connected", "ratings", "lost"}),

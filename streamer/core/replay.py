@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import InputError
 from .affect import INTERVAL, Affect
 from .protocols import Sink
+from .session import wait_until_sent
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ class Replay:
                     sink.send(affect)
                 self.sent += 1
             if not self._loop:
+                wait_until_sent(sinks, lambda: self._stopped)
                 return self.sent
             if self.sent == before:  # somebody emptied it meanwhile
                 raise self._empty()

@@ -3,7 +3,8 @@
 import copy
 import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -159,6 +160,7 @@ class Session:
         try:
             if self._pump():
                 self._deliver(self._engine.finish())
+                wait_until_sent(self._sinks, lambda: self._stopping)
         finally:
             self._shut_down()
 
@@ -239,6 +241,12 @@ class Session:
                 except Exception as error:  # noqa: BLE001  the other sinks still have to be closed
                     self._fault(sink, error)
             self._closed = True
+
+
+def wait_until_sent(sinks: Sequence[Sink], stopped: Callable[[], bool]) -> None:
+    """At the end of what was sent wait for sinks that send it later, such as with an offset, unless ``stopped``."""
+    while not stopped() and any(getattr(sink, "not_due", 0) for sink in sinks):
+        time.sleep(LOOK)
 
 
 def _one_line(error: BaseException) -> str:

@@ -165,6 +165,12 @@ class OutputScheduler:
         self._wake = threading.Event()
         self._closed = False
 
+    @property
+    def not_due(self) -> int:
+        """How many emissions wait for their time."""
+        with self._lock:
+            return sum(timeline.waiting for timeline in self._timelines.values()) if self._sinks else 0
+
     def send(self, affect: Affect) -> None:
         """Take one emission; what the sinks raise is counted and never raised here."""
         if self._closed:
@@ -186,7 +192,7 @@ class OutputScheduler:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-        self.unsent = sum(timeline.waiting for timeline in self._timelines.values()) if self._sinks else 0
+        self.unsent = self.not_due
         for sink in self._sinks:
             try:
                 sink.close()

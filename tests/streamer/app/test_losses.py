@@ -264,6 +264,25 @@ def test_a_file_that_breaks_off(bundle: Path, tmp_path: Path, capsys: Captured) 
     assert closing(capsys).endswith(f"heard 1.0 s, sent 2 emissions, lost the end of {cut}, which breaks off")
 
 
+def test_with_an_offset_a_file_is_sent_to_its_end_and_who_ends_it_earlier_lost_nothing(
+    bundle: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    sound, show = tmp_path / "sound.wav", tmp_path / "show.jsonl"
+    soundfile.write(sound, np.full(8_000, 0.1), 8_000)
+    late = ["--offset", "0.7", "--no-display"]
+    model = ["--model", str(bundle)]
+    assert run(["listen", "--file", str(sound), "--record", str(show), *late, *model]) == 0
+    assert closing(capsys).endswith("heard 1.0 s, sent 2 emissions, lost nothing")
+    assert len(show.read_text().splitlines()) == 2
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        osc = ["--osc", f"127.0.0.1:{receiver.getsockname()[1]}"]
+        assert run(["replay", str(show), *late, *osc]) == 0
+        assert closing(capsys).endswith("sent 2 emissions, lost nothing")
+        assert run(["demo", "--seconds", "1", "--offset", "30", "--no-display", *osc, *model]) == 0
+    assert closing(capsys).endswith("lost nothing; 2 emissions were to go out later when it was ended")
+
+
 def test_run_returns_line_and_code(bundle: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
