@@ -19,7 +19,7 @@ from .writers import OutputFormat
 if TYPE_CHECKING:
     from ...models import Bundle
     from ..core.affect import Affect
-    from ..core.protocols import EngineLike, Listener
+    from ..core.protocols import Listener
     from ..listeners.adaptation import OnlineAdaptation
 
 log = logging.getLogger(__name__)
@@ -129,10 +129,11 @@ class Heard:
 
     Parameters
     ----------
-    broke_off : sound that its header promises was not there.
+    lost : something was lost that a show counts, too: the end of a file that breaks off, samples or heatmaps that were
+        none, a decoder.
     """
 
-    broke_off: bool = False
+    lost: bool = False
 
 
 def emissions(
@@ -167,12 +168,13 @@ def emissions(
     from ..sources.audio_file import AudioFile, no_sound
 
     sound = AudioFile(path)
-    engine: EngineLike
+    engine: Engine | MultichannelEngine
     if separate:
         engine = MultichannelEngine(bundle, sound.rate, range(1, sound.channels + 1), decoder)
     else:
         engine = Engine(bundle, sound.rate, decoder, listener)
     count = samples = 0
+    faults = bundle.decoder_faults
     for block in sound.blocks():
         samples += block.size
         for affect in engine.push(block):
@@ -184,8 +186,13 @@ def emissions(
         yield affect
     if engine.bad_samples:
         log.warning("%s: %s", path, no_sound(engine.bad_samples, samples))
+    faults = bundle.decoder_faults - faults
+    if engine.bad_heatmaps:
+        log.warning("%s: %d heatmaps were no numbers: others stand for them", path, engine.bad_heatmaps)
+    if faults:
+        log.warning("%s: a decoder failed %d times: its weight went to the others", path, faults)
     if heard is not None:
-        heard.broke_off = sound.broke_off
+        heard.lost = any((sound.broke_off, engine.bad_samples, engine.bad_heatmaps, faults, bundle.missing))
     if not count:
         raise AudioFileError(f"{path}: is shorter than half a second, the least that an emission needs")
 
@@ -238,7 +245,7 @@ class FileAnalyzer:
                 raise
             what = f"unexpected fault, please report it: {type(fault).__name__}: {fault} (VALARO_DEBUG=1 shows where)"
             return FileResult(reached[0], f"{task.path}: {what}", ValaroError.exit_code)
-        return FileResult(reached[0], exit_code=ExitCode.LOST if heard.broke_off else ExitCode.DONE)
+        return FileResult(reached[0], exit_code=ExitCode.LOST if heard.lost else ExitCode.DONE)
 
     def _emissions(
         self, path: Path, reached: list[float], between: Callable[[], object], heard: Heard

@@ -13,6 +13,8 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from valaro.models import Bundle
+from valaro.streamer.catalogue.analysis import Heard, emissions
 from valaro.streamer.catalogue.discovery import Found, discover
 from valaro.streamer.catalogue.results import name_results
 from valaro.streamer.catalogue.writers import OutputFormat, copy_text, save_npz, save_text
@@ -208,11 +210,30 @@ def test_what_a_file_lost_is_told_and_is_in_the_exit_code_in_one_process_and_in_
         assert run([*analyze, *map(str, (odd, cut, whole))]) == 3
         assert sorted(capsys.readouterr().err.splitlines()) == told
     assert run([*analyze, str(cut)]) == 3
-    assert run([*analyze, str(odd), str(whole), "--jobs", "1"]) == 0
+    assert run([*analyze, str(odd), str(whole), "--jobs", "1"]) == 3  # as of a show of it
+    assert run([*analyze, str(whole)]) == 0
     gone = str(tmp_path / "gone.wav")
     assert run([*analyze, gone, str(whole), "--skip-existing"]) == 3  # that one is done
     assert run([*analyze, gone]) == 2
     assert analysed(tmp_path / "out1") == analysed(tmp_path / "out2")
+
+
+def test_heatmaps_and_decoders_that_failed_are_told_of_each_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The counts of a show, in an analysis, which has no closing line."""
+    sound, bundle = tmp_path / "a.wav", synthetic_bundle()
+    soundfile.write(sound, np.full(RATE, 0.1), RATE)
+    heard = Heard()
+    assert len(list(emissions(sound, bundle, heard=heard))) == 2
+    assert (heard.lost, caplog.text) == (False, "")
+    counts = iter([3, 5])
+    monkeypatch.setattr(Bundle, "decoder_faults", property(lambda _: next(counts)))
+    monkeypatch.setattr("valaro.streamer.core.engine._is_heatmap", lambda _: False)
+    list(emissions(sound, bundle, heard=heard))
+    assert heard.lost
+    assert f"{sound}: 2 heatmaps were no numbers: others stand for them" in caplog.text
+    assert f"{sound}: a decoder failed 2 times: its weight went to the others" in caplog.text
 
 
 TERMINAL = """
