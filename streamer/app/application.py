@@ -83,10 +83,14 @@ def _live(settings: Settings) -> Outcome:
         engine, heard_as = _engine(settings, bundle, source, outputs)
         outputs.losses.watch("engine", lambda: engine)
         listening: EngineLike = engine
+        if source.live and source.channels > 1 and settings.channels_apart is None:
+            from ..sources.cancelling import CancellingWatch
+
+            listening = CancellingWatch(listening, source.name, source.channels, source.rate)
         if settings.save_audio is not None:
             from ..sinks.audio_recorder import AudioRecorder
 
-            listening = recorder = AudioRecorder(engine, settings.save_audio, source.rate, source.channels)
+            listening = recorder = AudioRecorder(listening, settings.save_audio, source.rate, source.channels)
             outputs.keep_sound(recorder)
         stopping = _Stopping()
         sinks = outputs.open(f"{source.name}{heard_as}", stopping.stop)
