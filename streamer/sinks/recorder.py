@@ -67,12 +67,17 @@ class Recorder:
 
     def close(self) -> None:
         """Close the file, and remove it when it is empty; may be called twice."""
-        with self._lock, suppress(OSError):
+        with self._lock:
             if self._file.closed:
                 return
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError as fault:  # where the disk is behind a network, it is full only now
+                self.faults += 1
+                log.warning("recording to %s: %s at its end: its last lines may be missing", self.path, _reason(fault))
             if self._end == 0:  # a session that never began must not block the next attempt
-                self.path.unlink()
+                with suppress(OSError):
+                    self.path.unlink()
 
     def _write(self, record: dict[str, Any]) -> None:
         with self._lock:

@@ -1,5 +1,6 @@
 """Recording a show."""
 
+import io
 import json
 import resource
 import signal
@@ -163,3 +164,25 @@ def test_a_full_disk_is_logged_once_and_leaves_whole_lines(tmp_path: Path, caplo
     assert len(kept) == 2
     assert same(kept[0], sent[0])
     assert same(kept[1], sent[3])
+
+
+def test_a_disk_that_says_at_the_end_that_it_is_full_is_told_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Remote(io.FileIO):
+        def close(self) -> None:
+            whole = not self.closed
+            super().close()
+            if whole:
+                raise OSError(28, "No space left on device")
+
+    path = tmp_path / "show.jsonl"
+    monkeypatch.setattr(Path, "open", lambda path, *_args, **_options: Remote(path, "xb"))
+    recorder = Recorder(path)
+    recorder.send(emissions(1)[0])
+    recorder.close()
+    recorder.close()
+    assert recorder.faults == 1
+    (record,) = caplog.records
+    told = f"recording to {path}: no space left on device at its end: its last lines may be missing"
+    assert record.getMessage() == told
