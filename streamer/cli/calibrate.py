@@ -64,19 +64,20 @@ def calibrate(
     arousal, from -1 to 1; or s to skip the moment, r to hear it again, q to end. Each rating is kept at once.
     """
     from ..app.console import Notices, compiling_told, notify
-    from ..errors import InputError
+    from ..errors import ExitCode, InputError
 
     if not 1 <= count <= MAX_COUNT:
         raise InputError(f"--count must be from 1 to {MAX_COUNT}, not {count}")
     with Notices(), opened() as store:
         store.count(listener)  # an invalid name is refused before any analysis
-        pieces = _pieces(music or [])
+        left_out: list[str] = []  # files that cannot be used, a line for each
+        pieces = _pieces(music or [], left_out)
         with compiling_told():
             from ...models import load_bundle
         from ..listeners.active_learning import QuestionSelector
 
         bundle = load_bundle(model)
-        moments = _candidates(pieces, bundle, decoder or DEFAULT_DECODER)
+        moments = _candidates(pieces, bundle, decoder or DEFAULT_DECODER, left_out)
         if not moments:
             raise InputError("there is no moment to ask about: none of it sounds for 5 s on end")
         selector = QuestionSelector(
@@ -90,9 +91,11 @@ def calibrate(
         player = None if silent else _player(demo=not music)
         _ask(selector, pieces, count, player, keep)
         typer.echo(_estimate_text(listener, store.count(listener), selector))
+    if left_out:
+        raise typer.Exit(ExitCode.LOST)
 
 
-def _pieces(music: Sequence[Path]) -> "dict[str, ThreadedSource]":
+def _pieces(music: Sequence[Path], left_out: list[str]) -> "dict[str, ThreadedSource]":
     """The pieces to ask about, by path. Raises InputError for a path that is no sound file, or a folder without any."""
     from ..app.console import notify
     from ..errors import AudioFileError, InputError
@@ -118,6 +121,7 @@ def _pieces(music: Sequence[Path]) -> "dict[str, ThreadedSource]":
         except AudioFileError as fault:
             if paths[path]:
                 raise
+            left_out.append(str(fault))
             notify(f"{fault}; it is left out")
     return pieces
 
@@ -131,7 +135,9 @@ def _sound_files(folder: Path) -> list[Path]:
     )
 
 
-def _candidates(pieces: "dict[str, ThreadedSource]", bundle: "Bundle", decoder: str) -> "list[Moment]":
+def _candidates(
+    pieces: "dict[str, ThreadedSource]", bundle: "Bundle", decoder: str, left_out: list[str]
+) -> "list[Moment]":
     """Analyse all pieces, with a progress line. Raises BundleError for an unknown decoder."""
     from rich.console import Console
     from rich.text import Text
@@ -151,6 +157,7 @@ def _candidates(pieces: "dict[str, ThreadedSource]", bundle: "Bundle", decoder: 
                     file, emissions, lambda time, which=which: line.update(Text(f"{which} {_clock(time)}"))
                 )
             except AudioFileError as fault:
+                left_out.append(str(fault))
                 notify(f"{fault}; it is left out")
     return moments
 
