@@ -21,8 +21,8 @@ def programs(wheel_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return fresh_environment(folder / "fresh", wheel_path, build_wheel(folder / "example"))
 
 
-def run(programs: Path, folder: Path, *words: str) -> str:
-    """What a command prints, on both streams; it has to succeed."""
+def run(programs: Path, folder: Path, *words: str, code: int = 0) -> str:
+    """What a command prints, on both streams; it has to end with ``code``."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [programs / words[0], *words[1:]],
@@ -34,7 +34,7 @@ def run(programs: Path, folder: Path, *words: str) -> str:
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == code, done.stdout
     return done.stdout
 
 
@@ -85,6 +85,6 @@ def test_the_decoder_hears_alone_and_in_the_fusion(programs: Path, tmp_path: Pat
 def test_without_its_package_the_bundle_is_heard_by_the_rest(programs: Path, wheel_path: Path, tmp_path: Path) -> None:
     with_brightness(programs, tmp_path / "new")
     bare = fresh_environment(tmp_path / "bare", wheel_path)
-    shown = run(bare, tmp_path, "valaro", "demo", "--seconds", "1", "--no-display", "--model", "new")
+    shown = run(bare, tmp_path, "valaro", "demo", "--seconds", "1", "--no-display", "--model", "new", code=3)
     assert shown.count("the decoder brightness is left out, and its weight goes to the others") == 1
     assert "lost 1 decoders that could not be had" in shown
