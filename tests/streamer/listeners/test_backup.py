@@ -4,7 +4,6 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,6 @@ from valaro.streamer.listeners.backup import MOST_OLDER, back_up, backups, newes
 from valaro.streamer.listeners.store import Listeners, Restored, StoreError
 
 from ..ratings import added, plain, values
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "valaro.sqlite3"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Listeners]:
-    with Listeners(path) as store:
-        yield store
 
 
 def test_a_backup_is_one_whole_private_file(store: Listeners, path: Path) -> None:

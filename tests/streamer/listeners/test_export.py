@@ -1,7 +1,6 @@
 """A listener taken elsewhere, and whatever else claims to be one."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,6 @@ from valaro.streamer.errors import InputError
 from valaro.streamer.listeners.store import Listeners
 
 from ..ratings import added, exported, plain, values
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "valaro.sqlite3"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Listeners]:
-    with Listeners(path) as store:
-        yield store
 
 
 def test_an_export_is_the_same_listener_elsewhere(store: Listeners, tmp_path: Path) -> None:

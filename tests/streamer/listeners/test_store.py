@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,17 +20,6 @@ from valaro.streamer.listeners import store as store_module
 from valaro.streamer.listeners.store import MOST_LIKE, Listeners, StoreError, open_listeners
 
 from ..ratings import HEARD, added, exported, plain, some_heard, values
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "valaro.sqlite3"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Listeners]:
-    with Listeners(path) as store:
-        yield store
 
 
 def test_what_was_rated_in_one_session_is_there_in_the_next(path: Path) -> None:

@@ -16,18 +16,6 @@ from valaro.streamer.listeners.store import DamagedError, Listeners, StoreError,
 
 from ..ratings import added, plain
 
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "valaro.sqlite3"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Listeners]:
-    with Listeners(path) as store:
-        yield store
-
-
 rng = np.random.default_rng(5)
 
 
